@@ -1,0 +1,1 @@
+//! `pikube-agent`, the Pi side: plan → steps → journal → report.

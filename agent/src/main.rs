@@ -1,0 +1,2 @@
+//! `pikube-agent`
+fn main() {}

@@ -1,0 +1,27 @@
+//! The contract between `piflash` (laptop) and `pikube-agent` (Pi): what lies on the card and what it means.
+//!
+//! * [`names`]: the files on the boot partition and on the Pi's root file system.
+//! * [`FirstbootPlan`]: `pikube.toml`, what the node shall become.
+//! * [`Secrets`]: `pikube-secrets.toml`, what must not stay on the card.
+//! * [`Report`]: `pikube-report.json` and `.txt`, what the agent did.
+//!
+//! Nothing here does I/O; every function is pure.
+
+pub mod names;
+mod plan;
+mod problem;
+mod report;
+mod schema;
+mod secrets;
+pub mod values;
+
+pub use plan::{
+    Cluster, FirstbootPlan, Kubernetes, Network, Node, PodNetwork, Role, Runtime, Swap, System,
+    Time, User,
+};
+pub use problem::{Problem, Problems, nearest};
+pub use report::{Report, RunState, StepReport, StepState};
+pub use secrets::Secrets;
+
+/// Version of the files on the card; a reader refuses any other (`schema = 1`).
+pub const SCHEMA: i64 = 1;

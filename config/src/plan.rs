@@ -1,0 +1,298 @@
+//! `pikube.toml`, the firstboot plan (schema 1).
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Problem, Problems};
+use crate::schema::{self, Key, Kind, Need};
+use crate::values::{cluster, host, locale, person};
+
+/// What the node shall become. Holds no secrets: those are in [`crate::Secrets`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstbootPlan {
+    /// Always [`crate::SCHEMA`].
+    pub schema: i64,
+    /// When the card was written, RFC 3339 in UTC: the Pi has no clock, time cannot be before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flashed_at: Option<jiff::Timestamp>,
+    /// Who the node is.
+    pub node: Node,
+    /// Which cluster it belongs to; absent until the cluster exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
+    /// Time zone and NTP servers.
+    #[serde(default)]
+    pub time: Time,
+    /// Locale, keyboard, swap, mirror.
+    #[serde(default)]
+    pub system: System,
+    /// The login user; absent leaves the image's users alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Address of the cluster network.
+    #[serde(default)]
+    pub network: Network,
+    /// Kubernetes; absent prepares the system only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
+}
+
+/// `[node]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// One RFC 1123 label, lower case.
+    pub hostname: String,
+    /// What the node does in the cluster.
+    pub role: Role,
+}
+
+/// What a node does in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Starts the cluster (`kubeadm init`).
+    Master,
+    /// A further control plane (`kubeadm join --control-plane`).
+    ControlPlane,
+    /// Joins as a worker (`kubeadm join`).
+    Worker,
+}
+
+impl Role {
+    /// All roles, in the order in which help texts name them.
+    pub const ALL: [Role; 3] = [Role::Master, Role::ControlPlane, Role::Worker];
+
+    /// The name as in `--role` and `node.role`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Master => "master",
+            Role::ControlPlane => "control-plane",
+            Role::Worker => "worker",
+        }
+    }
+}
+
+/// `[cluster]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Name of the cluster, one RFC 1123 label.
+    pub name: String,
+    /// `host:port` of the API server, a name that every node has in `/etc/hosts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// `sha256:` and the hash of the CA's public key, as kubeadm's `caCertHashes` wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_hash: Option<String>,
+}
+
+/// `[time]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Time {
+    /// A tzdata name such as `Europe/Paris`; absent leaves the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// NTP servers, names or addresses; empty leaves the image's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ntp: Vec<String>,
+}
+
+/// `[system]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// A locale as in `/usr/share/i18n/SUPPORTED`: `en_GB.UTF-8`; absent leaves the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// An XKB layout, `gb`, with an optional variant, `de:nodeadkeys`; absent leaves the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyboard: Option<String>,
+    /// What becomes of swap.
+    #[serde(default)]
+    pub swap: Swap,
+    /// Base URL for the OS's own packages; empty leaves the image's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub apt_mirror: String,
+}
+
+/// What becomes of swap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Swap {
+    /// Turned off for good, as kubelet wants it.
+    #[default]
+    Off,
+    /// Left as the OS has it.
+    Keep,
+}
+
+/// `[user]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// Lines for `authorized_keys`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys: Vec<String>,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Interface of the cluster network; absent means the first wired one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// `dhcp`, or address and prefix length, `192.168.1.21/24`.
+    #[serde(default = "dhcp")]
+    pub address: String,
+    /// Default gateway of a static address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<String>,
+    /// Name servers of a static address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<String>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { interface: None, address: dhcp(), router: None, dns: Vec::new() }
+    }
+}
+
+fn dhcp() -> String {
+    host::DHCP.to_owned()
+}
+
+/// `[kubernetes]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kubernetes {
+    /// Minor (`1.36`) or patch (`1.36.4`) version.
+    pub version: String,
+    /// Which pod network is installed by the master.
+    #[serde(default)]
+    pub pod_network: PodNetwork,
+    /// Addresses for pods, CIDR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_cidr: Option<String>,
+    /// Container runtime.
+    #[serde(default)]
+    pub runtime: Runtime,
+    /// apt repository of kubeadm, kubelet and kubectl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Addons by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<String>,
+}
+
+/// Which pod network is installed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PodNetwork {
+    /// flannel with vxlan.
+    #[default]
+    Flannel,
+    /// Calico.
+    Calico,
+    /// None; nodes stay NotReady until one is installed by hand.
+    None,
+}
+
+/// Container runtime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runtime {
+    /// docker and its containerd.
+    #[default]
+    Docker,
+    /// containerd alone.
+    Containerd,
+}
+
+/// Every key of the file; the order is the one in which missing keys are reported.
+const KEYS: &[Key] = &[
+    Key { path: "schema", kind: Kind::Schema, need: Need::Always },
+    Key { path: "flashed_at", kind: Kind::Text(locale::timestamp), need: Need::Optional },
+    Key { path: "node.hostname", kind: Kind::Text(host::hostname), need: Need::Always },
+    Key { path: "node.role", kind: Kind::Text(cluster::role), need: Need::Always },
+    Key { path: "cluster.name", kind: Kind::Text(host::hostname), need: Need::WithTable },
+    Key { path: "cluster.endpoint", kind: Kind::Text(host::endpoint), need: Need::Optional },
+    Key { path: "cluster.ca_hash", kind: Kind::Text(cluster::ca_hash), need: Need::Optional },
+    Key { path: "time.timezone", kind: Kind::Text(locale::timezone), need: Need::Optional },
+    Key { path: "time.ntp", kind: Kind::Texts(host::server), need: Need::Optional },
+    Key { path: "system.locale", kind: Kind::Text(locale::locale), need: Need::Optional },
+    Key { path: "system.keyboard", kind: Kind::Text(locale::keyboard), need: Need::Optional },
+    Key { path: "system.swap", kind: Kind::Text(cluster::swap), need: Need::Optional },
+    Key { path: "system.apt_mirror", kind: Kind::Text(host::url_or_empty), need: Need::Optional },
+    Key { path: "user.name", kind: Kind::Text(person::user_name), need: Need::WithTable },
+    Key { path: "user.ssh_keys", kind: Kind::Texts(person::ssh_key), need: Need::Optional },
+    Key { path: "network.interface", kind: Kind::Text(host::interface), need: Need::Optional },
+    Key { path: "network.address", kind: Kind::Text(host::address), need: Need::Optional },
+    Key { path: "network.router", kind: Kind::Text(host::ip), need: Need::Optional },
+    Key { path: "network.dns", kind: Kind::Texts(host::ip), need: Need::Optional },
+    Key { path: "kubernetes.version", kind: Kind::Text(cluster::version), need: Need::WithTable },
+    Key {
+        path: "kubernetes.pod_network",
+        kind: Kind::Text(cluster::pod_network),
+        need: Need::Optional,
+    },
+    Key { path: "kubernetes.pod_cidr", kind: Kind::Text(host::cidr), need: Need::Optional },
+    Key { path: "kubernetes.runtime", kind: Kind::Text(cluster::runtime), need: Need::Optional },
+    Key { path: "kubernetes.repository", kind: Kind::Text(host::url), need: Need::Optional },
+    Key { path: "kubernetes.addons", kind: Kind::Texts(host::hostname), need: Need::Optional },
+];
+
+impl FirstbootPlan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// All problems of the text at once, each with its key path.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        let table = schema::parse(text)?;
+        schema::check(&table, KEYS)?;
+        let plan: Self = table
+            .try_into()
+            .map_err(|error: toml::de::Error| Problems(vec![Problem::new("", error.message())]))?;
+        plan.validate()?;
+        Ok(plan)
+    }
+
+    /// The plan as it is written to the card.
+    ///
+    /// # Errors
+    /// The problems of a plan that [`FirstbootPlan::from_toml`] would refuse: nothing that the agent cannot read
+    /// is ever written.
+    pub fn to_toml(&self) -> Result<String, Problems> {
+        let text = toml::to_string(self)
+            .map_err(|error| Problems(vec![Problem::new("", error.to_string())]))?;
+        Self::from_toml(&text)?;
+        Ok(text)
+    }
+
+    /// What no single key can tell.
+    fn validate(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        let network = &self.network;
+        if network.address == host::DHCP {
+            if network.router.is_some() {
+                problems.push(
+                    Problem::new("network.router", "is given although the address comes by DHCP")
+                        .help("set `network.address` to an address such as 192.168.1.21/24"),
+                );
+            }
+        } else if let Some(router) = &network.router
+            && !host::contains(&network.address, router)
+        {
+            problems.push(Problem::new(
+                "network.router",
+                format!("{router} is outside the network of {}", network.address),
+            ));
+        }
+        problems.or(())
+    }
+}

@@ -1,0 +1,116 @@
+//! What the agent writes back to the card and prints as its status.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Role;
+
+/// `pikube-report.json`. Times are the Pi's own; before NTP they are only good for differences.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always [`crate::SCHEMA`].
+    pub schema: i64,
+    /// Host name from the plan.
+    pub node: String,
+    /// Role from the plan.
+    pub role: Role,
+    /// Version of the agent that wrote this.
+    pub agent: String,
+    /// Where the node stands.
+    pub state: RunState,
+    /// One line: what is being done, waited for, or wrong.
+    pub message: String,
+    /// What a person should do; only with [`RunState::Failed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// When this report was written.
+    pub updated_at: Timestamp,
+    /// Every step of the plan, in order.
+    pub steps: Vec<StepReport>,
+}
+
+/// Where the node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// A step is being applied.
+    Running,
+    /// A step waits for something outside the node and tries again by itself.
+    Waiting,
+    /// A person must act.
+    Failed,
+    /// Every step is satisfied.
+    Done,
+}
+
+/// One step of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Short name, stable: `hostname`, `swap`.
+    pub id: String,
+    /// For people: "host name and hosts file".
+    pub title: String,
+    /// Where the step stands.
+    pub state: StepState,
+    /// Seconds spent in it, all boots together.
+    pub seconds: f64,
+    /// Why it was needed, or what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    /// Not looked at yet.
+    Pending,
+    /// Being applied.
+    Running,
+    /// Waits and tries again.
+    Waiting,
+    /// Was applied and then found satisfied.
+    Applied,
+    /// Was satisfied without doing anything.
+    Satisfied,
+    /// A person must act.
+    Failed,
+}
+
+impl Report {
+    /// `pikube-report.txt`: the same, for people, at most 80 columns where the messages allow it.
+    pub fn to_text(&self) -> String {
+        let state = match self.state {
+            RunState::Running => "working",
+            RunState::Waiting => "waiting",
+            RunState::Failed => "FAILED",
+            RunState::Done => "done",
+        };
+        let mut text = String::new();
+        let _ = writeln!(text, "{} ({}): {state}", self.node, self.role.name());
+        let _ = writeln!(text, "{}", self.message);
+        if let Some(help) = &self.help {
+            let _ = writeln!(text, "help: {help}");
+        }
+        let _ = writeln!(text, "\nagent {}, {}\n", self.agent, self.updated_at);
+        for step in &self.steps {
+            let mark = match step.state {
+                StepState::Pending => "    ",
+                StepState::Running => "... ",
+                StepState::Waiting => "wait",
+                StepState::Applied | StepState::Satisfied => "ok  ",
+                StepState::Failed => "FAIL",
+            };
+            let _ = write!(text, "{mark} {:<36} {:>7.1} s", step.title, step.seconds);
+            match &step.message {
+                Some(message) => {
+                    let _ = writeln!(text, "  {message}");
+                }
+                None => text.push('\n'),
+            }
+        }
+        text
+    }
+}

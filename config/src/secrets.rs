@@ -1,0 +1,142 @@
+//! `pikube-secrets.toml`: what the launcher takes off the card.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::problem::{Problem, Problems};
+use crate::schema::{self, Key, Kind, Need};
+use crate::values::{cluster, person};
+
+/// Secrets of one node. `Debug` shows only which are there.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// crypt(5) hash of the login user's password.
+    pub password_hash: Option<SecretString>,
+    /// Bootstrap token, `abcdef.0123456789abcdef`.
+    pub token: Option<SecretString>,
+    /// The cluster's CA certificate, PEM; only on control-plane cards, beside the key.
+    pub ca_certificate: Option<SecretString>,
+    /// The cluster's CA key, PEM; only on control-plane cards.
+    pub ca_key: Option<SecretString>,
+    /// Wi-Fi pass phrase or 64 hexadecimal digits.
+    pub wifi_password: Option<SecretString>,
+}
+
+const KEYS: &[Key] = &[
+    Key { path: "schema", kind: Kind::Schema, need: Need::Always },
+    Key {
+        path: "user.password_hash",
+        kind: Kind::Secret(person::password_hash),
+        need: Need::Optional,
+    },
+    Key { path: "cluster.token", kind: Kind::Secret(cluster::token), need: Need::Optional },
+    Key { path: "cluster.ca_certificate", kind: Kind::Secret(cluster::pem), need: Need::Optional },
+    Key { path: "cluster.ca_key", kind: Kind::Secret(cluster::pem), need: Need::Optional },
+    Key { path: "wifi.password", kind: Kind::Secret(person::wifi_password), need: Need::Optional },
+];
+
+/// The file's shape. Never leaves this module, so that no secret is serialised by accident.
+#[derive(Serialize, Deserialize, Default)]
+struct File {
+    schema: i64,
+    #[serde(default)]
+    user: UserFile,
+    #[serde(default)]
+    cluster: ClusterFile,
+    #[serde(default)]
+    wifi: WifiFile,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct UserFile {
+    password_hash: Option<Zeroizing<String>>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct ClusterFile {
+    token: Option<Zeroizing<String>>,
+    ca_certificate: Option<Zeroizing<String>>,
+    ca_key: Option<Zeroizing<String>>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct WifiFile {
+    password: Option<Zeroizing<String>>,
+}
+
+impl Secrets {
+    /// Whether there is nothing to keep secret; no file is written then.
+    pub fn is_empty(&self) -> bool {
+        self.present().is_empty()
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// All problems at once; no message quotes a value.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        let table = schema::parse(text)?;
+        schema::check(&table, KEYS)?;
+        // serde's message could quote a value: after the check above it can only be an error of this program.
+        let file: File = table
+            .try_into()
+            .map_err(|_| Problems(vec![Problem::new("", "does not have the shape of schema 1")]))?;
+        let secret =
+            |value: Option<Zeroizing<String>>| value.map(|text| SecretString::from(text.as_str()));
+        Ok(Self {
+            password_hash: secret(file.user.password_hash),
+            token: secret(file.cluster.token),
+            ca_certificate: secret(file.cluster.ca_certificate),
+            ca_key: secret(file.cluster.ca_key),
+            wifi_password: secret(file.wifi.password),
+        })
+    }
+
+    /// The file's text, wiped from memory when dropped.
+    ///
+    /// # Errors
+    /// The problems of secrets that [`Secrets::from_toml`] would refuse.
+    pub fn to_toml(&self) -> Result<Zeroizing<String>, Problems> {
+        let open = |secret: &Option<SecretString>| {
+            secret.as_ref().map(|secret| Zeroizing::new(secret.expose_secret().to_owned()))
+        };
+        let file = File {
+            schema: crate::SCHEMA,
+            user: UserFile { password_hash: open(&self.password_hash) },
+            cluster: ClusterFile {
+                token: open(&self.token),
+                ca_certificate: open(&self.ca_certificate),
+                ca_key: open(&self.ca_key),
+            },
+            wifi: WifiFile { password: open(&self.wifi_password) },
+        };
+        let text = Zeroizing::new(
+            toml::to_string(&file)
+                .map_err(|_| Problems(vec![Problem::new("", "cannot be written as TOML")]))?,
+        );
+        Self::from_toml(&text)?;
+        Ok(text)
+    }
+
+    fn present(&self) -> Vec<&'static str> {
+        [
+            ("user.password_hash", &self.password_hash),
+            ("cluster.token", &self.token),
+            ("cluster.ca_certificate", &self.ca_certificate),
+            ("cluster.ca_key", &self.ca_key),
+            ("wifi.password", &self.wifi_password),
+        ]
+        .into_iter()
+        .filter_map(|(key, secret)| secret.as_ref().map(|_| key))
+        .collect()
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secrets").field(&self.present()).finish()
+    }
+}

@@ -1,0 +1,218 @@
+//! Names and addresses.
+
+use std::net::IpAddr;
+
+/// The address of a node that asks a DHCP server.
+pub const DHCP: &str = "dhcp";
+
+/// One label of RFC 1123 §2.1, as Kubernetes wants node names: 1 to 63 of `a-z0-9-`, no hyphen at either end.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn hostname(value: &str) -> Result<(), String> {
+    let problem = if value.is_empty() {
+        "is empty".to_owned()
+    } else if value.contains('.') {
+        "is one name, without a domain".to_owned()
+    } else if let Some(bad) = value.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
+        if bad.is_ascii_uppercase() {
+            format!("has the upper-case letter {bad:?}; Kubernetes node names are lower case")
+        } else {
+            format!("has the character {bad:?}; letters a to z, digits and hyphens are allowed")
+        }
+    } else if value.starts_with('-') || value.ends_with('-') {
+        "starts or ends with a hyphen".to_owned()
+    } else if value.len() > 63 {
+        format!("has {} characters; 63 are allowed", value.len())
+    } else if value.bytes().all(|b| b.is_ascii_digit()) {
+        "is a number; a name needs a letter".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(format!("host name `{value}` {problem}"))
+}
+
+/// A DNS name (labels of [`hostname`], 253 characters) or an IP address.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn server(value: &str) -> Result<(), String> {
+    if value.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let digits_only = value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if value.len() <= 253 && value.split('.').all(label) && !digits_only {
+        return Ok(());
+    }
+    Err(format!("`{value}` is neither a host name nor an IP address"))
+}
+
+/// `host:port`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn endpoint(value: &str) -> Result<(), String> {
+    let wrong = || format!("`{value}` is not `host:port`, as in `cp.pikube.internal:6443`");
+    let (host, port) = value.rsplit_once(':').ok_or_else(wrong)?;
+    if port.parse::<u16>().map_or(true, |port| port == 0) {
+        return Err(wrong());
+    }
+    server(host.trim_start_matches('[').trim_end_matches(']')).map_err(|_| wrong())
+}
+
+/// A network interface's name (`IFNAMSIZ` of linux/if.h: at most 15 bytes).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn interface(value: &str) -> Result<(), String> {
+    let ok = (1..=15).contains(&value.len())
+        && value != "."
+        && value != ".."
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if ok {
+        Ok(())
+    } else {
+        Err(format!("`{value}` is not the name of a network interface, as in `eth0`"))
+    }
+}
+
+/// An IP address.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn ip(value: &str) -> Result<(), String> {
+    value.parse::<IpAddr>().map(|_| ()).map_err(|_| format!("`{value}` is not an IP address"))
+}
+
+/// `dhcp`, or the address of one host with its prefix length.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn address(value: &str) -> Result<(), String> {
+    if value == DHCP {
+        return Ok(());
+    }
+    if value.parse::<IpAddr>().is_ok() {
+        return Err(format!("`{value}` lacks the length of its prefix, as in `{value}/24`"));
+    }
+    parse_cidr(value).map(|_| ())
+}
+
+/// A network in CIDR notation.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn cidr(value: &str) -> Result<(), String> {
+    parse_cidr(value).map(|_| ())
+}
+
+/// Whether `ip` lies in the network of `cidr`; `false` where either cannot be read.
+pub fn contains(cidr: &str, ip: &str) -> bool {
+    let (Ok((network, prefix)), Ok(ip)) = (parse_cidr(cidr), ip.parse::<IpAddr>()) else {
+        return false;
+    };
+    let same = |a: u128, b: u128, bits: u32| {
+        let shift = bits - u32::from(prefix);
+        shift >= bits || a >> shift == b >> shift
+    };
+    match (network, ip) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
+        _ => false,
+    }
+}
+
+fn parse_cidr(value: &str) -> Result<(IpAddr, u8), String> {
+    let wrong =
+        || format!("`{value}` is not an address with a prefix length, as in `192.168.1.21/24`");
+    let (ip, prefix) = value.split_once('/').ok_or_else(wrong)?;
+    let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
+    let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
+    let bits = if ip.is_ipv4() { 32 } else { 128 };
+    if prefix > bits { Err(wrong()) } else { Ok((ip, prefix)) }
+}
+
+/// An `http` or `https` URL without user, query or fragment.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn url(value: &str) -> Result<(), String> {
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split('/').next().unwrap_or(""));
+    let bare =
+        |host: &str| host.rsplit_once(':').map_or(host.to_owned(), |(name, _)| name.to_owned());
+    match host {
+        Some(host)
+            if !value.contains(['?', '#', '@', ' ', '"', '\''])
+                && !value.chars().any(char::is_control)
+                && server(&bare(host)).is_ok() =>
+        {
+            Ok(())
+        }
+        _ => Err(format!("`{value}` is not a URL, as in `https://mirror.example.org/debian`")),
+    }
+}
+
+/// As [`url`], or empty.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn url_or_empty(value: &str) -> Result<(), String> {
+    if value.is_empty() { Ok(()) } else { url(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_follow_rfc_1123() {
+        for good in ["laperouse", "black-pearl", "pi01", "1a", &"a".repeat(63)] {
+            assert_eq!(hostname(good), Ok(()), "{good}");
+        }
+        for bad in ["", "La", "a_b", "-a", "a-", "a.b", "é", "a b", "42", &"a".repeat(64)] {
+            assert!(hostname(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_need_a_prefix_that_fits() {
+        for good in ["dhcp", "192.168.1.21/24", "10.0.0.1/32", "fd00::1/64"] {
+            assert_eq!(address(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["192.168.1.21", "192.168.1.300/24", "192.168.1.1/33", "auto", "/24", "fd00::1/129"]
+        {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_router_is_found_inside_or_outside() {
+        assert!(contains("192.168.1.21/24", "192.168.1.1"));
+        assert!(!contains("192.168.1.21/24", "192.168.2.1"));
+        assert!(contains("10.1.2.3/0", "192.168.2.1"));
+        assert!(contains("fd00::1/64", "fd00::ff"));
+        assert!(!contains("fd00::1/64", "192.168.1.1"));
+    }
+
+    #[test]
+    fn urls_and_endpoints() {
+        assert_eq!(url("https://pkgs.example.org/core:/stable:/v1.36/deb/"), Ok(()));
+        assert_eq!(url("http://10.0.0.1:3142/debian"), Ok(()));
+        for bad in ["ftp://x.org", "x.org/debian", "https://", "https://a b/", "https://u@x.org/"] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+        assert_eq!(endpoint("cp.pikube.internal:6443"), Ok(()));
+        for bad in ["cp", "cp:", "cp:0", "cp:70000", ":6443"] {
+            assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! `piflash`, the laptop side: arguments → plan → bytes → card.

@@ -1,0 +1,2 @@
+//! `piflash`
+fn main() {}

@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# Everything that is the same for all images: sourced by the other scripts, runs nothing.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# Time stamps inside the images never lie after this (2026-06-18); the clock of a node whose card was just flashed is
+# therefore in the past, as that of a real Pi.
+export SOURCE_DATE_EPOCH=1781740800
+export TZ=UTC LC_ALL=C.UTF-8
+
+all_images=(debian-amd64 debian-arm64 raspios-bookworm-amd64 raspios-bookworm-arm64 raspios-trixie-amd64 raspios-trixie-arm64)
+
+cache=${PIKUBE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pikube-tests}
+
+say() { printf 'images: %s\n' "$*" >&2; }
+die() { printf 'images: %s\n' "$*" >&2; exit 1; }
+
+# Debian's mirror: this machine's own one, so that no address has to be written down here.
+debian_mirror() {
+  local uri=${PIKUBE_DEBIAN_MIRROR:-}
+  if [ -z "$uri" ] && grep -q '^ID=debian' /etc/os-release; then
+    uri=$(awk '/^URIs:/ { print $2; exit } /^deb / { sub(/\[[^]]*\] */, ""); print $2; exit }' \
+      /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null)
+  fi
+  [ -n "$uri" ] || die "no Debian mirror in this machine's apt configuration: set PIKUBE_DEBIAN_MIRROR=URL"
+  printf '%s\n' "${uri%/}"
+}
+
+# The apt options of this machine that decide whether its mirror can be used at all.
+mirror_options() {
+  apt-config dump | sed -n -E '/^Acquire::(Check-Valid-Until|Check-Date|http::Proxy|https::Proxy) /s/::? "/ "/p' | sed 's/;$//'
+}
+
+# The words of a package list: comments and blank lines out.
+packages_of() { sed 's/#.*//' "$@" | tr -s ' \t' '\n' | sed '/^$/d' | sort -u; }
+
+# What no image needs and every image would carry: documentation and translations.
+unwanted=('/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*' '/usr/share/lintian/*')
+
+# Files of another owner than ours need either root or a user namespace with subordinate ids.
+in_tree() { if [ "$(id -u)" = 0 ]; then "$@"; else mmdebstrap --unshare-helper "$@"; fi; }
