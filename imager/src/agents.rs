@@ -1,0 +1,102 @@
+//! The agents that travel on the card: built in at compile time, or from a folder.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use pikube_config::names;
+use thiserror::Error;
+
+/// Built in by `build.rs`: architecture and binary; empty in a build without `make agents`.
+static BUILT_IN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/agents.rs"));
+
+/// One agent binary.
+pub struct Agent {
+    /// As in [`names::AGENT_ARCHITECTURES`].
+    pub architecture: &'static str,
+    /// The ELF file.
+    pub binary: Cow<'static, [u8]>,
+}
+
+impl Agent {
+    /// Its name on the card.
+    pub fn file_name(&self) -> String {
+        format!("{}{}", names::AGENT_PREFIX, self.architecture)
+    }
+}
+
+/// The agents at hand.
+pub struct Agents(Vec<Agent>);
+
+/// Why agents cannot be used.
+#[derive(Debug, Error)]
+pub enum AgentsError {
+    /// Reading one.
+    #[error("reading the agent `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Not a program for that architecture.
+    #[error("the agent `{0}` is not an ELF program for {1}")]
+    NotElf(PathBuf, &'static str),
+    /// An empty folder.
+    #[error("the folder `{0}` holds no file named pikube-agent-arm64, pikube-agent-armv7 or pikube-agent-amd64")]
+    None(PathBuf),
+}
+
+impl Agents {
+    /// Those inside this program.
+    pub fn built_in() -> Self {
+        let agents = BUILT_IN.iter().filter_map(|(name, binary)| {
+            let architecture = names::AGENT_ARCHITECTURES.into_iter().find(|known| known == name)?;
+            Some(Agent { architecture, binary: Cow::Borrowed(*binary) })
+        });
+        Self(agents.collect())
+    }
+
+    /// Those in a folder, `pikube-agent-ARCH`.
+    ///
+    /// # Errors
+    /// [`AgentsError`]: none there, unreadable, or not a program of that architecture.
+    pub fn from_folder(folder: &Path) -> Result<Self, AgentsError> {
+        let mut agents = Vec::new();
+        for architecture in names::AGENT_ARCHITECTURES {
+            let path = folder.join(format!("{}{architecture}", names::AGENT_PREFIX));
+            match std::fs::read(&path) {
+                Ok(binary) if elf_machine(&binary) == Some(machine(architecture)) => {
+                    agents.push(Agent { architecture, binary: Cow::Owned(binary) });
+                }
+                Ok(_) => return Err(AgentsError::NotElf(path, architecture)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(AgentsError::Read { path, source }),
+            }
+        }
+        if agents.is_empty() { Err(AgentsError::None(folder.to_owned())) } else { Ok(Self(agents)) }
+    }
+
+    /// Every one.
+    pub fn all(&self) -> Vec<&Agent> {
+        self.0.iter().collect()
+    }
+
+    /// Those that a 64-bit system runs.
+    pub fn for_64_bit(&self) -> Vec<&Agent> {
+        self.0.iter().filter(|agent| agent.architecture != "armv7").collect()
+    }
+}
+
+/// `e_machine` of elf(5): EM_AARCH64, EM_ARM, EM_X86_64.
+fn machine(architecture: &str) -> u16 {
+    match architecture {
+        "arm64" => 183,
+        "armv7" => 40,
+        _ => 62,
+    }
+}
+
+fn elf_machine(binary: &[u8]) -> Option<u16> {
+    let field = binary.get(18..20)?;
+    binary.starts_with(b"\x7fELF").then(|| u16::from_le_bytes([field[0], field[1]]))
+}

@@ -1,0 +1,157 @@
+//! Files in the root of a FAT16 or FAT32 volume; the only module that names the `fatfs` crate.
+//!
+//! Rules that its version 0.3.6 imposes (design's reference, `codebases` §0): no directories, always truncate,
+//! a time provider of our own, and `unmount` checked.
+
+use std::io::{self, Read, Seek, Write};
+
+use fatfs::{FatType, FileSystem, FsOptions};
+use thiserror::Error;
+
+/// Largest file that is read whole, bytes: everything piflash reads is text.
+const MAX_READ_BYTES: u64 = 1 << 20;
+
+/// What went wrong on the volume.
+#[derive(Debug, Error)]
+pub enum FatError {
+    /// Not a volume that can be mounted.
+    #[error("opening the boot partition's FAT file system: {0}")]
+    Open(#[source] io::Error),
+    /// FAT12: no Pi image has it, and the firmware does not read it from partitions of this kind.
+    #[error("the boot partition is FAT12, not FAT16 or FAT32")]
+    Fat12,
+    /// A file operation.
+    #[error("{action} `{name}` on the boot partition: {source}")]
+    File {
+        /// "reading", "writing".
+        action: &'static str,
+        /// Name in the root directory.
+        name: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Finishing.
+    #[error("closing the boot partition's FAT file system: {0}")]
+    Close(#[source] io::Error),
+}
+
+/// A mounted volume.
+pub struct BootFs<T: Read + Write + Seek> {
+    fs: FileSystem<T>,
+}
+
+impl<T: Read + Write + Seek> BootFs<T> {
+    /// Mounts a volume that starts at offset 0 of `device`.
+    ///
+    /// # Errors
+    /// [`FatError::Open`], [`FatError::Fat12`].
+    pub fn open(device: T) -> Result<Self, FatError> {
+        let options = FsOptions::new().time_provider(&LAPTOP_CLOCK).update_accessed_date(false);
+        let fs = FileSystem::new(device, options).map_err(FatError::Open)?;
+        if fs.fat_type() == FatType::Fat12 { Err(FatError::Fat12) } else { Ok(Self { fs }) }
+    }
+
+    /// `FAT16` or `FAT32`.
+    pub fn kind(&self) -> &'static str {
+        if self.fs.fat_type() == FatType::Fat32 { "FAT32" } else { "FAT16" }
+    }
+
+    /// Volume label: the root directory's, which `mkfs.vfat -n` and `fatlabel` keep, else the boot sector's.
+    pub fn label(&self) -> String {
+        let from_directory = self.fs.read_volume_label_from_root_dir().ok().flatten();
+        from_directory.unwrap_or_else(|| self.fs.volume_label()).trim_end().to_owned()
+    }
+
+    /// Bytes in free clusters, and bytes in one cluster.
+    ///
+    /// # Errors
+    /// Reading the FAT.
+    pub fn free(&self) -> Result<(u64, u64), FatError> {
+        let stats = self.fs.stats().map_err(FatError::Open)?;
+        let cluster = u64::from(stats.cluster_size());
+        Ok((u64::from(stats.free_clusters()) * cluster, cluster))
+    }
+
+    /// Whether the root directory has this name (upper and lower case alike).
+    ///
+    /// # Errors
+    /// Reading the directory.
+    pub fn exists(&self, name: &str) -> Result<bool, FatError> {
+        Ok(self.open_file(name)?.is_some())
+    }
+
+    /// The whole file, `None` where there is none.
+    ///
+    /// # Errors
+    /// Reading, or a file over 1 MiB.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FatError> {
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let fail = |source| FatError::File { action: "reading", name: name.to_owned(), source };
+        let mut content = Vec::new();
+        file.take(MAX_READ_BYTES + 1).read_to_end(&mut content).map_err(fail)?;
+        if content.len() as u64 > MAX_READ_BYTES {
+            return Err(fail(io::Error::other("larger than 1 MiB")));
+        }
+        Ok(Some(content))
+    }
+
+    /// Creates the file or replaces its content.
+    ///
+    /// # Errors
+    /// Writing; a full volume among them.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), FatError> {
+        let fail = |source| FatError::File { action: "writing", name: name.to_owned(), source };
+        let mut file = self.fs.root_dir().create_file(name).map_err(fail)?;
+        // create_file keeps the content of a file that is there.
+        file.truncate().map_err(fail)?;
+        file.write_all(content).map_err(fail)?;
+        file.flush().map_err(fail)
+    }
+
+    /// Writes back what is cached and clears the dirty flag.
+    ///
+    /// # Errors
+    /// [`FatError::Close`].
+    pub fn close(self) -> Result<(), FatError> {
+        self.fs.unmount().map_err(FatError::Close)
+    }
+
+    fn open_file(&self, name: &str) -> Result<Option<fatfs::File<'_, T>>, FatError> {
+        match self.fs.root_dir().open_file(name) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(FatError::File { action: "opening", name: name.to_owned(), source }),
+        }
+    }
+}
+
+/// Gives files the time of the laptop, UTC; without it fatfs would date them 1980-00-00, which fsck.fat dislikes.
+#[derive(Debug)]
+struct LaptopClock;
+
+static LAPTOP_CLOCK: LaptopClock = LaptopClock;
+
+impl fatfs::TimeProvider for LaptopClock {
+    fn get_current_date(&self) -> fatfs::Date {
+        self.get_current_date_time().date
+    }
+
+    fn get_current_date_time(&self) -> fatfs::DateTime {
+        let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        // Each part is in range by jiff's contract; the FAT epoch is 1980 (Microsoft's fatgen103, "Date and Time").
+        let part = |value: i8| u16::from(value.unsigned_abs());
+        fatfs::DateTime {
+            date: fatfs::Date {
+                year: now.year().unsigned_abs().clamp(1980, 2107),
+                month: part(now.month()),
+                day: part(now.day()),
+            },
+            time: fatfs::Time {
+                hour: part(now.hour()),
+                min: part(now.minute()),
+                sec: part(now.second()),
+                millis: 0,
+            },
+        }
+    }
+}

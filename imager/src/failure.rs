@@ -1,0 +1,103 @@
+//! How a command ends when it does not end well: one message, one fix, one exit code.
+
+use std::fmt;
+
+use crate::agents::AgentsError;
+use crate::boot::BootError;
+use crate::card::CardError;
+use crate::image::ImageError;
+use crate::plan::PlanError;
+
+/// Exit codes of `piflash` (design, "Wording, exit codes, formats"); the larger is the worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Something failed.
+    Failed = 1,
+    /// Wrong options or settings.
+    Usage = 2,
+    /// Refused because something else could be destroyed.
+    Refused = 3,
+    /// The card does not hold what was written.
+    Mismatch = 4,
+}
+
+/// A message with its fix and exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was attempted on which object, and why it did not work; lower case, no full stop.
+    pub message: String,
+    /// The fix, where there is one.
+    pub help: Option<String>,
+    /// The code.
+    pub exit: Exit,
+}
+
+impl Failure {
+    /// A failure without a fix.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, exit }
+    }
+
+    /// Adds the fix.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    /// `error: …` and, on a line of its own, `help: …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\nhelp: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Failure::new(Exit::Usage, error.to_string()).maybe_help(error.help())
+    }
+}
+
+impl From<AgentsError> for Failure {
+    fn from(error: AgentsError) -> Self {
+        Failure::new(Exit::Failed, error.to_string())
+            .help("`make agents` builds the agents and says where they are")
+    }
+}
+
+impl From<BootError> for Failure {
+    fn from(error: BootError) -> Self {
+        Failure::new(Exit::Failed, error.to_string()).maybe_help(error.help())
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        Failure::new(Exit::Failed, error.to_string()).maybe_help(error.help())
+    }
+}
+
+impl From<CardError> for Failure {
+    fn from(error: CardError) -> Self {
+        let exit = match &error {
+            CardError::Refused(_) => Exit::Refused,
+            CardError::Mismatch { .. } => Exit::Mismatch,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error.to_string()).maybe_help(error.help())
+    }
+}

@@ -1,0 +1,129 @@
+//! The files behind `--ssh-key` and `--password-file`.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use pikube_config::values::person;
+use secrecy::{ExposeSecret, SecretString};
+use sha_crypt::{PasswordHasher, ShaCrypt};
+use zeroize::Zeroizing;
+
+use super::PlanError;
+
+/// Largest key or password file that is read, bytes: an image named by mistake is not swallowed whole.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// A sha512crypt hash (crypt(5)), which every release from Debian 8 on verifies; `Debug` is redacted.
+#[derive(Clone)]
+pub struct PasswordHash(SecretString);
+
+impl PasswordHash {
+    /// For the secrets file.
+    pub fn secret(&self) -> SecretString {
+        SecretString::from(self.0.expose_secret())
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash([REDACTED])")
+    }
+}
+
+/// Hashes the first line of the file, without its line end.
+///
+/// # Errors
+/// [`PlanError::File`]: unreadable, empty, or not text; never with the content.
+pub fn hash_password_file(path: &Path) -> Result<PasswordHash, PlanError> {
+    let text = read(path)?;
+    // A trailing newline in the password would make it one that nobody can type.
+    let password = text.split(['\n', '\r']).next().unwrap_or("");
+    let wrong = |message: &str| PlanError::File { path: path.to_owned(), message: message.into() };
+    if password.is_empty() {
+        return Err(wrong("its first line, the password, is empty"));
+    }
+    let hash = ShaCrypt::default()
+        .hash_password(password.as_bytes())
+        .map_err(|_| wrong("the password cannot be hashed"))?;
+    Ok(PasswordHash(SecretString::from(hash.as_str())))
+}
+
+/// The public keys in these files: every line that is not empty and not a comment.
+///
+/// # Errors
+/// [`PlanError::File`]: unreadable, a private key, or no key; never with the content of a private key.
+pub fn read_key_files(paths: &[PathBuf]) -> Result<Vec<String>, PlanError> {
+    let mut keys = Vec::new();
+    for path in paths {
+        let wrong = |message: String| PlanError::File { path: path.clone(), message };
+        let text = read(path)?;
+        if text.contains("PRIVATE KEY") {
+            return Err(wrong("is a private key; give the public one, which ends in .pub".into()));
+        }
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let before = keys.len();
+        for line in lines {
+            person::ssh_key(line).map_err(&wrong)?;
+            keys.push(line.to_owned());
+        }
+        if keys.len() == before {
+            return Err(wrong("holds no public key".into()));
+        }
+    }
+    Ok(keys)
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>, PlanError> {
+    let wrong = |message: String| PlanError::File { path: path.to_owned(), message };
+    let mut text = Zeroizing::new(String::new());
+    let file = fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let size = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| {
+        wrong(match error.kind() {
+            io::ErrorKind::InvalidData => "is not text".to_owned(),
+            _ => error.to_string(),
+        })
+    })?;
+    if size as u64 > MAX_BYTES { Err(wrong("is larger than 64 KiB".into())) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha_crypt::PasswordVerifier as _;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me";
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::Builder::new().prefix("pikube-test-").tempfile().unwrap();
+        fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_first_line_is_the_password() {
+        for content in ["swordfish\n", "swordfish", "swordfish\r\nnot this\n"] {
+            let hash = hash_password_file(file(content.as_bytes()).path()).unwrap();
+            let text = hash.secret();
+            assert_eq!(person::password_hash(text.expose_secret()), Ok(()));
+            let parsed = sha_crypt::PasswordHash::new(text.expose_secret()).unwrap();
+            assert!(ShaCrypt::default().verify_password(b"swordfish", &parsed).is_ok());
+            assert!(!format!("{hash:?}").contains('$'));
+        }
+        for bad in [&b""[..], b"\n", b"\xff\xfe"] {
+            assert!(hash_password_file(file(bad).path()).is_err());
+        }
+    }
+
+    #[test]
+    fn keys_are_public_ones() {
+        let good = file(format!("# mine\n\n{KEY}\n").as_bytes());
+        assert_eq!(read_key_files(&[good.path().into()]).unwrap(), [KEY]);
+        let private = file(b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn\n");
+        let error = read_key_files(&[private.path().into()]).unwrap_err().to_string();
+        assert!(error.contains("is a private key") && !error.contains("b3Blbn"), "{error}");
+        assert!(read_key_files(&[file(b"").path().into()]).is_err());
+        assert!(read_key_files(&["/nonexistent.pub".into()]).is_err());
+    }
+}

@@ -1,0 +1,233 @@
+//! Arguments and this computer's own settings → one firstboot plan per card.
+
+mod hostnames;
+mod laptop;
+mod login;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use pikube_config::values::{host, locale, person};
+use pikube_config::{
+    FirstbootPlan, Network, Node, Problem, Problems, Role, SCHEMA, Secrets, Swap, System, Time, User,
+};
+use thiserror::Error;
+
+use crate::boot::NodeFiles;
+
+pub use laptop::Laptop;
+pub use login::{PasswordHash, hash_password_file, read_key_files};
+
+/// What a person asked for, still unchecked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// A name, a list or a range.
+    pub hostname: String,
+    /// For all cards.
+    pub role: Role,
+    /// Absent: this computer's.
+    pub timezone: Option<String>,
+    /// Empty: the operating system's.
+    pub ntp: Vec<String>,
+    /// Absent: this computer's.
+    pub locale: Option<String>,
+    /// Absent: this computer's.
+    pub keyboard: Option<String>,
+    /// Absent: this computer's.
+    pub user: Option<String>,
+    /// Empty: this computer's.
+    pub ssh_keys: Vec<String>,
+    /// Absent: no log in by password.
+    pub password: Option<PasswordHash>,
+    /// What becomes of swap.
+    pub swap: Swap,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The host name expression.
+    #[error("{0}")]
+    Hostname(String),
+    /// Names and cards do not match.
+    #[error("{names} host names for {cards} cards")]
+    Count {
+        /// Names given.
+        names: usize,
+        /// Cards given.
+        cards: usize,
+    },
+    /// A cluster has one.
+    #[error("`--role master` is for one card, and {0} are given")]
+    Masters(usize),
+    /// Settings that are wrong, all at once.
+    #[error("{0}")]
+    Settings(Problems),
+    /// Nobody could log in under this name.
+    #[error("no login user: your name on this computer cannot be one on a node")]
+    NoUser,
+    /// A file named in an option.
+    #[error("reading `{path}`: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; never its content.
+        message: String,
+    },
+}
+
+impl PlanError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            PlanError::Hostname(_) => Some("use one label of letters a to z, digits and hyphens".into()),
+            PlanError::Count { .. } => {
+                Some("give one name per card: `--hostname fregate,black-pearl` or `pi[01-04]`".into())
+            }
+            PlanError::Masters(_) => {
+                Some("write the master first, then the others with `--role worker`".into())
+            }
+            PlanError::NoUser => Some("name one with `--user NAME`".into()),
+            PlanError::Settings(_) | PlanError::File { .. } => None,
+        }
+    }
+}
+
+/// One node's files per card, in the order of the host names.
+///
+/// # Errors
+/// [`PlanError`]; all wrong settings at once.
+pub fn nodes(
+    settings: &Settings,
+    laptop: &Laptop,
+    cards: usize,
+    now: Timestamp,
+) -> Result<Vec<NodeFiles>, PlanError> {
+    let names = hostnames::expand(&settings.hostname)?;
+    if names.len() != cards {
+        return Err(PlanError::Count { names: names.len(), cards });
+    }
+    if settings.role == Role::Master && cards > 1 {
+        return Err(PlanError::Masters(cards));
+    }
+    check(settings)?;
+    let user = settings.user.clone().or_else(|| laptop.user.clone()).ok_or(PlanError::NoUser)?;
+    let choose = |asked: &Option<String>, own: &Option<String>| asked.clone().or_else(|| own.clone());
+    let ssh_keys =
+        if settings.ssh_keys.is_empty() { laptop.ssh_keys.clone() } else { settings.ssh_keys.clone() };
+    let node = |hostname: String| NodeFiles {
+        plan: FirstbootPlan {
+            schema: SCHEMA,
+            // Whole seconds: the Pi's floor needs no more, and people read it.
+            flashed_at: Timestamp::from_second(now.as_second()).ok(),
+            node: Node { hostname, role: settings.role },
+            cluster: None,
+            time: Time {
+                timezone: choose(&settings.timezone, &laptop.timezone),
+                ntp: settings.ntp.clone(),
+            },
+            system: System {
+                locale: choose(&settings.locale, &laptop.locale),
+                keyboard: choose(&settings.keyboard, &laptop.keyboard),
+                swap: settings.swap,
+                apt_mirror: String::new(),
+            },
+            user: Some(User { name: user.clone(), ssh_keys: ssh_keys.clone() }),
+            network: Network::default(),
+            kubernetes: None,
+        },
+        secrets: Secrets {
+            password_hash: settings.password.as_ref().map(PasswordHash::secret),
+            ..Secrets::default()
+        },
+    };
+    Ok(names.into_iter().map(node).collect())
+}
+
+/// Whether anybody can log in, for a warning.
+pub fn has_login(node: &NodeFiles) -> bool {
+    node.secrets.password_hash.is_some()
+        || node.plan.user.as_ref().is_some_and(|user| !user.ssh_keys.is_empty())
+}
+
+fn check(settings: &Settings) -> Result<(), PlanError> {
+    let mut problems = Problems::default();
+    let mut note = |option: &str, checked: Result<(), String>| {
+        if let Err(message) = checked {
+            problems.push(Problem::new(option, message));
+        }
+    };
+    let optional = |value: &Option<String>, check: fn(&str) -> Result<(), String>| {
+        value.as_deref().map_or(Ok(()), check)
+    };
+    note("--timezone", optional(&settings.timezone, locale::timezone));
+    for server in &settings.ntp {
+        note("--ntp", host::server(server));
+    }
+    note("--locale", optional(&settings.locale, locale::locale));
+    note("--keyboard", optional(&settings.keyboard, locale::keyboard));
+    note("--user", optional(&settings.user, person::user_name));
+    problems.or(()).map_err(PlanError::Settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            hostname: "laperouse".into(),
+            role: Role::Master,
+            timezone: None,
+            ntp: vec![],
+            locale: None,
+            keyboard: None,
+            user: Some("captain".into()),
+            ssh_keys: vec![],
+            password: None,
+            swap: Swap::Off,
+        }
+    }
+
+    #[test]
+    fn options_win_over_the_laptop() {
+        let laptop = Laptop {
+            timezone: Some("Europe/Berlin".into()),
+            keyboard: Some("de".into()),
+            user: Some("jean".into()),
+            ..Laptop::default()
+        };
+        let asked = Settings { timezone: Some("Europe/Paris".into()), ..settings() };
+        let node = &nodes(&asked, &laptop, 1, Timestamp::UNIX_EPOCH).unwrap()[0];
+        assert_eq!(node.plan.time.timezone.as_deref(), Some("Europe/Paris"));
+        assert_eq!(node.plan.system.keyboard.as_deref(), Some("de"));
+        assert_eq!(node.plan.user.as_ref().unwrap().name, "captain");
+        assert!(node.plan.to_toml().is_ok());
+        assert!(!has_login(node));
+    }
+
+    #[test]
+    fn all_wrong_settings_come_at_once() {
+        let asked = Settings {
+            timezone: Some("Europe/Pariss".into()),
+            ntp: vec!["not a server".into()],
+            user: Some("root".into()),
+            ..settings()
+        };
+        let error = nodes(&asked, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
+        for part in ["--timezone", "Europe/Paris", "--ntp", "--user"] {
+            assert!(error.contains(part), "{part} not in {error}");
+        }
+    }
+
+    #[test]
+    fn names_cards_and_masters_must_match() {
+        let plan = |hostname: &str, role, cards| {
+            let asked = Settings { hostname: hostname.into(), role, ..settings() };
+            nodes(&asked, &Laptop::default(), cards, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(plan("pi[1-2]", Role::Worker, 2).unwrap().len(), 2);
+        assert!(matches!(plan("pi[1-2]", Role::Worker, 1), Err(PlanError::Count { .. })));
+        assert!(matches!(plan("pi[1-2]", Role::Master, 2), Err(PlanError::Masters(2))));
+    }
+}

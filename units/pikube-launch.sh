@@ -1,0 +1,127 @@
+#!/bin/sh
+# pikube-launch.sh: started once by `systemd.run=` on the kernel command line, as root, from the boot partition.
+# Installs the agent, its unit and its plan, takes the secrets off the card, and removes its own hook.
+#
+# Every step can be repeated, and the hook goes last: cut at any line, the next boot runs all of it again.
+# No network, no waiting, nothing beyond POSIX sh and what Debian's essential packages bring; ends with exit 0 always,
+# because systemd would power the machine off otherwise.
+set -u
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
+
+boot=$(dirname "$0")
+root=${PIKUBE_ROOT:-} # prefix of the root file system: only tests set it
+config=$root/etc/pikube
+units=$root/etc/systemd/system
+
+say() {
+    echo "pikube-launch: $*"
+    echo "$*" >>"$boot/pikube-launch.log"
+}
+
+# What goes wrong is told on the card, where it can be read without the Pi.
+give_up() {
+    say "stopped: $*"
+    {
+        echo "FAILED: the launcher could not install the agent"
+        echo "$*"
+    } >"$boot/pikube-report.txt"
+    sync
+    exit 0
+}
+
+# install_file SOURCE TARGET MODE: whole or not at all, whenever the power goes. Secrets pass through a directory
+# that is 0700, so the moment before chmod shows them to nobody.
+install_file() {
+    if ! cmp -s "$1" "$2"; then
+        { cp "$1" "$2.new" && cmp -s "$1" "$2.new" && chmod "$3" "$2.new"; } ||
+            give_up "copying $1 to $2: the root file system is full, or the card cannot be read"
+        sync
+        mv -f "$2.new" "$2" || give_up "renaming $2.new"
+    fi
+    chmod "$3" "$2"
+}
+
+# One sector of cmdline.txt is overwritten in place, at the same length: no moment at which the file is missing or cut.
+# Only our own four tokens go, and they go together: a success action left alone would reboot for ever.
+remove_hook() {
+    old=$(cat "$boot/cmdline.txt")
+    new=$(printf '%s\n' "$old" | sed -e 's| systemd\.run=[^ ]*/pikube-launch\.sh||g' \
+        -e 's| systemd\.run_success_action=[^ ]*||g' -e 's| systemd\.run_failure_action=[^ ]*||g' \
+        -e 's| systemd\.unit=kernel-command-line\.target||g')
+    [ "$new" = "$old" ] && return
+    printf "%-${#old}s\n" "$new" | dd of="$boot/cmdline.txt" bs=4096 conv=notrunc 2>/dev/null
+    sync
+}
+
+# However the script ends, the hook goes. Where it cannot go (a read-only card), a reboot would come back here
+# for ever: the system is brought up from here instead.
+finish() {
+    remove_hook
+    if grep -q 'systemd\.run=[^ ]*/pikube-launch\.sh' "$boot/cmdline.txt"; then
+        mount -o remount,rw "$boot" && remove_hook
+    fi
+    if [ -z "$root" ] && grep -q 'systemd\.run=[^ ]*/pikube-launch\.sh' "$boot/cmdline.txt"; then
+        echo "pikube-launch: $boot/cmdline.txt cannot be written; starting the system without a reboot"
+        systemctl --no-block start multi-user.target
+        while :; do sleep 3600; done
+    fi
+    exit 0
+}
+trap finish EXIT
+
+say "started by $(uname -sr) on $(uname -m)"
+[ -f "$boot/pikube.toml" ] || give_up "$boot/pikube.toml is missing: write the card again with piflash"
+
+# The kernel decides which binary runs; a 64-bit kernel may have a 32-bit system above it.
+case $(uname -m) in
+aarch64) agents="arm64 armv7" ;;
+x86_64) agents="amd64" ;;
+*) agents="armv7" ;;
+esac
+agent=
+for name in $agents; do
+    [ -n "$agent" ] || [ ! -f "$boot/pikube-agent-$name" ] || agent=$boot/pikube-agent-$name
+done
+[ -n "$agent" ] || give_up "no agent for $(uname -m) on the card: write the card again with piflash"
+
+{ mkdir -p "$root/usr/local/lib/pikube" "$units/multi-user.target.wants" "$config" && chmod 700 "$config"; } ||
+    give_up "creating directories: the root file system is full or read-only"
+install_file "$agent" "$root/usr/local/lib/pikube/pikube-agent" 755
+install_file "$boot/pikube.toml" "$config/pikube.toml" 600
+
+# Secrets: first safe on the root file system, then overwritten where they lie, then unlinked. A deleted file's
+# clusters would keep their bytes.
+if [ -s "$boot/pikube-secrets.toml" ]; then
+    # Zero bytes only: cut between overwriting and removing. Copying those would destroy the good copy.
+    if tr -d '\000' <"$boot/pikube-secrets.toml" | grep -q .; then
+        install_file "$boot/pikube-secrets.toml" "$config/pikube-secrets.toml" 600
+        sync
+        size=$(wc -c <"$boot/pikube-secrets.toml")
+        dd if=/dev/zero of="$boot/pikube-secrets.toml" bs="$size" count=1 conv=notrunc 2>/dev/null
+        sync
+    fi
+    rm -f "$boot/pikube-secrets.toml"
+    sync
+fi
+
+# Swap goes before the next boot, so that the boot in which the agent works never has any.
+if ! grep -q '^swap = "keep"' "$boot/pikube.toml"; then
+    rm -f "$units/multi-user.target.wants/dphys-swapfile.service"
+    if [ -e "$root/etc/rpi/swap.conf" ] || [ -e "$root/usr/lib/systemd/system-generators/rpi-swap-generator" ]; then
+        mkdir -p "$root/etc/rpi/swap.conf.d"
+        printf '[Main]\nMechanism=none\n' >"$root/etc/rpi/swap.conf.d/90-pikube.conf"
+    fi
+fi
+
+# Raspberry Pi OS asks on the screen for a first user, for ever; the plan has one.
+if grep -q '^\[user\]' "$boot/pikube.toml"; then
+    for unit in "$root/lib/systemd/system/userconfig.service" "$root/usr/lib/systemd/system/userconfig.service"; do
+        [ ! -f "$unit" ] || ln -sf /dev/null "$units/userconfig.service"
+    done
+fi
+
+install_file "$boot/pikube-agent.service" "$units/pikube-agent.service" 644
+ln -sf ../pikube-agent.service "$units/multi-user.target.wants/pikube-agent.service" || give_up "enabling pikube-agent.service"
+sync
+say "installed ${agent##*/} and its unit"
