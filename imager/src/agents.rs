@@ -31,7 +31,7 @@ pub struct Agents(Vec<Agent>);
 #[derive(Debug, Error)]
 pub enum AgentsError {
     /// Reading one.
-    #[error("reading the agent `{path}`: {source}")]
+    #[error("reading the agent `{path}`")]
     Read {
         /// The file.
         path: PathBuf,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::agents::AgentsError;
 use crate::boot::BootError;
-use crate::card::CardError;
-use crate::image::ImageError;
+use crate::card;
+use crate::image;
 use crate::plan::PlanError;
 
 /// Exit codes of `piflash` (design, "Wording, exit codes, formats"); the larger is the worse.
@@ -66,38 +66,50 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// The error and its causes on one line, as `{:#}` of anyhow: each says only its own part.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        Failure::new(Exit::Usage, error.to_string()).maybe_help(error.help())
+        Failure::new(Exit::Usage, chain(&error)).maybe_help(error.help())
     }
 }
 
 impl From<AgentsError> for Failure {
     fn from(error: AgentsError) -> Self {
-        Failure::new(Exit::Failed, error.to_string())
+        Failure::new(Exit::Failed, chain(&error))
             .help("`make agents` builds the agents and says where they are")
     }
 }
 
 impl From<BootError> for Failure {
     fn from(error: BootError) -> Self {
-        Failure::new(Exit::Failed, error.to_string()).maybe_help(error.help())
+        Failure::new(Exit::Failed, chain(&error)).maybe_help(error.help())
     }
 }
 
-impl From<ImageError> for Failure {
-    fn from(error: ImageError) -> Self {
-        Failure::new(Exit::Failed, error.to_string()).maybe_help(error.help())
+impl From<image::Error> for Failure {
+    fn from(error: image::Error) -> Self {
+        Failure::new(Exit::Failed, chain(&error)).maybe_help(error.help())
     }
 }
 
-impl From<CardError> for Failure {
-    fn from(error: CardError) -> Self {
+impl From<card::Error> for Failure {
+    fn from(error: card::Error) -> Self {
         let exit = match &error {
-            CardError::Refused(_) => Exit::Refused,
-            CardError::Mismatch { .. } => Exit::Mismatch,
+            card::Error::Refused(_) => Exit::Refused,
+            card::Error::Mismatch { .. } => Exit::Mismatch,
             _ => Exit::Failed,
         };
-        Failure::new(exit, error.to_string()).maybe_help(error.help())
+        Failure::new(exit, chain(&error)).maybe_help(error.help())
     }
 }

@@ -1,1 +1,14 @@
-//! `piflash`, the laptop side: arguments → plan → bytes → card.
+//! `piflash`, the laptop side, in the order in which the bytes flow: arguments → plan → bytes → card.
+//!
+//! * [`cli`] → [`plan`]: what was asked for, as one firstboot plan per card; pure.
+//! * [`image`]: source ► sniff ► decode ► the boot partition kept aside, everything else streamed.
+//! * [`boot`]: boot partition + plan ► edits ► its own FAT per card.
+//! * [`card`]: guard, open, write, read back, partition table last.
+//! * [`commands`]: one story per command; [`progress`]: the only place that prints.
+
+pub mod agents;
+pub mod boot;
+pub mod card;
+pub mod cli;
+pub mod image;
+pub mod plan;

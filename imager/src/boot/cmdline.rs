@@ -20,6 +20,9 @@ pub enum CmdlineError {
     /// Not text.
     #[error("`cmdline.txt` holds bytes that are not printable ASCII")]
     NotText,
+    /// Whatever is added would become part of the quoted token.
+    #[error("`cmdline.txt` has a double quote that is never closed")]
+    OpenQuote,
     /// The kernel would cut it.
     #[error("`cmdline.txt` would have {0} bytes, and the kernel reads {MAX_BYTES}")]
     TooLong(usize),
@@ -43,6 +46,9 @@ pub fn edit(original: &[u8], additions: &Additions) -> Result<String, CmdlineErr
     let line = text.split(['\n', '\0']).next().unwrap_or("").trim_end_matches(['\r', ' ', '\t']);
     if !line.bytes().all(|b| (32..127).contains(&b) || b == b'\t') {
         return Err(CmdlineError::NotText);
+    }
+    if !line.matches('"').count().is_multiple_of(2) {
+        return Err(CmdlineError::OpenQuote);
     }
     let mut tokens = split(line);
     if tokens.is_empty() {
@@ -155,6 +161,7 @@ mod tests {
         );
         let quoted = b"root=x \"systemd.run=/bin/sh /x\"";
         assert!(matches!(edit(quoted, &additions()), Err(CmdlineError::ForeignHook(_))));
+        assert_eq!(edit(b"x=\"a b", &additions()), Err(CmdlineError::OpenQuote));
         assert_eq!(edit(b" \n", &additions()), Err(CmdlineError::Empty));
         assert_eq!(edit(b"root=\xff", &additions()), Err(CmdlineError::NotText));
         assert_eq!(edit("root=é".as_bytes(), &additions()), Err(CmdlineError::NotText));

@@ -29,7 +29,7 @@ pub struct Edit {
 pub enum Show {
     /// Line by line.
     Text,
-    /// Its size only: a program.
+    /// Its size only: a program of ours.
     Size,
     /// Its size only: it holds secrets.
     Secret,
@@ -68,8 +68,8 @@ pub fn edits(
     if !node.secrets.is_empty() {
         edits.push(Edit::new(names::SECRETS, node.secrets.to_toml()?.as_bytes(), Show::Secret));
     }
-    edits.push(Edit::new(names::LAUNCHER, LAUNCHER, Show::Text));
-    edits.push(Edit::new(names::UNIT, UNIT, Show::Text));
+    edits.push(Edit::new(names::LAUNCHER, LAUNCHER, Show::Size));
+    edits.push(Edit::new(names::UNIT, UNIT, Show::Size));
     if os.family != Family::Debian && node.plan.user.is_some() {
         // sshswitch.service of raspberrypi-sys-mods enables sshd when it finds this name.
         edits.push(Edit::new("ssh", Vec::new(), Show::Text));

@@ -15,13 +15,13 @@ const MAX_READ_BYTES: u64 = 1 << 20;
 #[derive(Debug, Error)]
 pub enum FatError {
     /// Not a volume that can be mounted.
-    #[error("opening the boot partition's FAT file system: {0}")]
+    #[error("opening the boot partition's FAT file system")]
     Open(#[source] io::Error),
     /// FAT12: no Pi image has it, and the firmware does not read it from partitions of this kind.
     #[error("the boot partition is FAT12, not FAT16 or FAT32")]
     Fat12,
     /// A file operation.
-    #[error("{action} `{name}` on the boot partition: {source}")]
+    #[error("{action} `{name}` on the boot partition")]
     File {
         /// "reading", "writing".
         action: &'static str,
@@ -31,7 +31,7 @@ pub enum FatError {
         source: io::Error,
     },
     /// Finishing.
-    #[error("closing the boot partition's FAT file system: {0}")]
+    #[error("closing the boot partition's FAT file system")]
     Close(#[source] io::Error),
 }
 

@@ -8,7 +8,7 @@ mod fat;
 use thiserror::Error;
 
 use crate::agents::Agents;
-use crate::image::{Head, Patch, PatchedPartition};
+use crate::image::{Head, Patch};
 
 pub use edits::{Edit, EditError, NodeFiles, Show};
 pub use family::{Family, Os, SUPPORTED, Signs, Unsupported, recognise};
@@ -88,7 +88,7 @@ pub struct Prepared {
 /// [`BootError`]: not a FAT volume, or an operating system that piflash does not prepare.
 pub fn survey(head: &Head) -> Result<Survey, BootError> {
     let mut patch = Patch::default();
-    let fs = BootFs::open(PatchedPartition::new(head, &mut patch))?;
+    let fs = BootFs::open(head.patched(&mut patch))?;
     let text = |name: &str| -> Result<Option<String>, FatError> {
         Ok(fs.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };
@@ -114,7 +114,7 @@ pub fn survey(head: &Head) -> Result<Survey, BootError> {
 /// [`BootError`]; the copy is discarded then.
 pub fn prepare(head: &Head, os: &Os, node: &NodeFiles, agents: &Agents) -> Result<Prepared, BootError> {
     let mut patch = Patch::default();
-    let fs = BootFs::open(PatchedPartition::new(head, &mut patch))?;
+    let fs = BootFs::open(head.patched(&mut patch))?;
     let cmdline = fs.read("cmdline.txt")?.ok_or(BootError::NoCmdline)?;
     let (free, cluster) = fs.free()?;
     let mut edits = Vec::new();
@@ -125,7 +125,7 @@ pub fn prepare(head: &Head, os: &Os, node: &NodeFiles, agents: &Agents) -> Resul
         }
         edits = edits::edits(os, node, &choice, &cmdline)?;
         for edit in &mut edits {
-            if edit.show != Show::Size {
+            if edit.show == Show::Text {
                 edit.before = fs.read(&edit.name)?;
             }
         }

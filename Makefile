@@ -1,0 +1,82 @@
+# pikube: `make demo` runs the main job, `make test` passes the tests; each brings what it needs on Debian and Ubuntu.
+# As an ordinary user without sudo nothing is installed: what is missing is named, and what needs it is skipped.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+PREFIX ?= /usr/local
+ARM64 := aarch64-unknown-linux-musl
+ARMV7 := armv7-unknown-linux-musleabihf
+AMD64 := x86_64-unknown-linux-gnu
+AGENTS := target/agents
+
+.PHONY: help demo test agents lint install clean setup setup-agents setup-tests piflash test-agents test-images
+
+help:
+	@echo "make demo     write target/demo/laperouse.img, boot it as a node, show its journal and status"
+	@echo "make test     all tests; as root (or with sudo) with booted nodes"
+	@echo "make agents   the agents for aarch64 and armv7, in $(AGENTS)"
+	@echo "make lint     formatting, clippy, shellcheck, cargo-deny"
+	@echo "make install  piflash into $(PREFIX)/bin (PREFIX=...)"
+	@echo "make clean    remove everything that was built"
+
+# --- what the machine needs ------------------------------------------------------------------------------------
+
+setup:
+	@tests/setup/packages.sh build-essential ca-certificates curl file
+	@tests/setup/rust.sh
+
+setup-agents: setup
+	@tests/setup/targets.sh $(ARM64) $(ARMV7)
+
+setup-tests: setup
+	@tests/setup/packages.sh shellcheck dash busybox $$(sed 's/ *#.*//' tests/images/requirements.txt)
+
+# --- what is built ---------------------------------------------------------------------------------------------
+
+agents: setup-agents
+	cargo build --profile agent -p pikube-agent --target $(ARM64)
+	cargo build --profile agent -p pikube-agent --target $(ARMV7)
+	@mkdir -p $(AGENTS)
+	@install -m 755 target/$(ARM64)/agent/pikube-agent $(AGENTS)/pikube-agent-arm64
+	@install -m 755 target/$(ARMV7)/agent/pikube-agent $(AGENTS)/pikube-agent-armv7
+	@cd $(AGENTS) && for agent in pikube-agent-arm64 pikube-agent-armv7; do \
+	    size=$$(stat -c %s $$agent); echo "$$size bytes  $$(file $$agent)"; \
+	    [ "$$size" -le $$((4 << 20)) ] || { echo "$$agent is larger than 4 MiB"; exit 1; }; done
+
+piflash: agents
+	cargo build --release -p piflash
+
+# The twin of a card boots on this machine's own processor and needs an agent for it.
+test-agents: agents
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile agent -p pikube-agent --target $(AMD64)
+	@mkdir -p target/test-agents
+	@cp $(AGENTS)/pikube-agent-* target/test-agents/
+	@install -m 755 target/$(AMD64)/agent/pikube-agent target/test-agents/pikube-agent-amd64
+
+test-images: setup-tests
+	tests/images/build.sh
+
+install: piflash
+	install -D -m 755 target/release/piflash $(DESTDIR)$(PREFIX)/bin/piflash
+
+# --- what is tried ---------------------------------------------------------------------------------------------
+
+demo: setup-tests piflash test-agents test-images
+	cargo run -q -p pikube-tests --bin demo
+
+test: setup-tests piflash test-agents test-images
+	PIKUBE_REQUIRE_NODES=$${PIKUBE_REQUIRE_NODES-1} cargo test --workspace
+
+lint: setup setup-tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	shellcheck units/*.sh tests/setup/*.sh
+	@tests/setup/cargo-deny.sh
+	cargo deny --config .deny.toml check bans licenses sources
+
+clean:
+	rm -rf target

@@ -1,0 +1,4 @@
+//! One story per command.
+
+mod dry_run;
+pub mod write;

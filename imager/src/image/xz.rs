@@ -1,0 +1,186 @@
+//! xz as a [`Read`], decoded on several threads where the file's blocks allow it.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use liblzma::stream::{Action, Error as LzmaError, MtStreamBuilder, Status, Stream};
+
+use super::error::Error;
+
+/// Memory that several threads may use together; where that is not enough for all of them, there are fewer. An image
+/// made with `xz -T0 -6` has blocks of 24 MiB and takes about 40 MiB per thread.
+const THREADING_BYTES: u64 = 96 << 20;
+/// Memory that one thread may use. `xz -9` needs 65 MiB.
+const LIMIT_BYTES: u64 = 256 << 20;
+/// Most threads, whatever the machine has.
+const MAX_THREADS: usize = 16;
+/// Compressed bytes that are read at once.
+const INPUT_BYTES: usize = 256 * 1024;
+/// Name for messages.
+const FORMAT: &str = "xz";
+
+/// Decodes one or more concatenated xz streams with padding between and after them, as `xz -dc` does. Data that ends
+/// early, damage, and anything else after the last stream are errors: a half-decoded image must not be half-written.
+///
+/// One exception: of a stream that has no checksum (`xz --check=none`) damage is found only where it breaks the
+/// format.
+pub(super) struct XzReader<R> {
+    input: R,
+    path: PathBuf,
+    buffer: Box<[u8]>,
+    /// The part of `buffer` that is not consumed yet.
+    pending: std::ops::Range<usize>,
+    input_ended: bool,
+    /// Compressed bytes consumed so far.
+    consumed_bytes: u64,
+    state: State,
+}
+
+enum State {
+    /// Within a stream that began at `start`.
+    Decoding { stream: Stream, start: u64 },
+    /// After a stream; `zeros` bytes of padding were seen.
+    Between { zeros: u64 },
+    /// At the end.
+    Done,
+}
+
+impl<R: Read> XzReader<R> {
+    /// Decodes `input`, which is at its first byte; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::NeedsTooMuchMemory`] where there is not even memory for the decoder.
+    pub(super) fn new(input: R, path: PathBuf) -> Result<Self, Error> {
+        let stream = decoder().map_err(|_| out_of_memory(&path))?;
+        Ok(Self {
+            input,
+            path,
+            buffer: vec![0; INPUT_BYTES].into_boxed_slice(),
+            pending: 0..0,
+            input_ended: false,
+            consumed_bytes: 0,
+            state: State::Decoding { stream, start: 0 },
+        })
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        while self.pending.is_empty() && !self.input_ended {
+            match self.input.read(&mut self.buffer) {
+                Ok(0) => self.input_ended = true,
+                Ok(len) => self.pending = 0..len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One step within a stream; how many bytes came out.
+    fn decode(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        let State::Decoding { stream, start } = &mut self.state else {
+            return Ok(0);
+        };
+        let start = *start;
+        let (in_before, out_before) = (stream.total_in(), stream.total_out());
+        let action = if self.input_ended { Action::Finish } else { Action::Run };
+        let result = stream.process(&self.buffer[self.pending.clone()], out, action);
+        let taken = stream.total_in() - in_before;
+        let produced = (stream.total_out() - out_before) as usize;
+        self.pending.start += taken as usize;
+        self.consumed_bytes += taken;
+
+        let (path, offset_bytes) = (&self.path, self.consumed_bytes);
+        let corrupt =
+            |problem| Error::Corrupt { path: path.clone(), problem, offset_bytes };
+        let garbage =
+            || Error::TrailingGarbage { path: path.clone(), format: FORMAT, offset_bytes: start };
+        match result {
+            Ok(Status::StreamEnd) => self.state = State::Between { zeros: 0 },
+            // liblzma says this (it is LZMA_BUF_ERROR) when it can go neither forward nor finish.
+            Ok(Status::MemNeeded) if self.input_ended && produced == 0 => {
+                // What is shorter than a stream header was never a stream.
+                let is_garbage = start > 0 && offset_bytes - start < 12;
+                let path = path.clone();
+                return Err(match is_garbage {
+                    true => garbage(),
+                    false => Error::Truncated { path, format: FORMAT, offset_bytes },
+                });
+            }
+            Ok(_) => {}
+            Err(LzmaError::Format) if start > 0 => return Err(garbage()),
+            Err(LzmaError::Mem | LzmaError::MemLimit) => return Err(out_of_memory(path)),
+            Err(LzmaError::Options) => return Err(corrupt("xz features that this decoder lacks")),
+            Err(_) => return Err(corrupt("the xz data is damaged")),
+        }
+        Ok(produced)
+    }
+
+    /// Skips padding and finds out what comes after it.
+    fn between(&mut self) -> Result<(), Error> {
+        let State::Between { zeros } = &mut self.state else {
+            return Ok(());
+        };
+        let pending = &self.buffer[self.pending.clone()];
+        let padding = pending.iter().take_while(|byte| **byte == 0).count();
+        let next = pending.get(padding).copied();
+        *zeros += padding as u64;
+        let zeros = *zeros;
+        self.pending.start += padding;
+        self.consumed_bytes += padding as u64;
+
+        let garbage = |offset_bytes| Error::TrailingGarbage {
+            path: self.path.clone(),
+            format: FORMAT,
+            offset_bytes,
+        };
+        match next {
+            // Padding comes in fours.
+            Some(_) | None if (next.is_some() || self.input_ended) && zeros % 4 != 0 => {
+                Err(garbage(self.consumed_bytes - zeros))
+            }
+            Some(0xfd) => {
+                let stream = decoder().map_err(|_| out_of_memory(&self.path))?;
+                self.state = State::Decoding { stream, start: self.consumed_bytes };
+                Ok(())
+            }
+            Some(_) => Err(garbage(self.consumed_bytes)),
+            None if self.input_ended => {
+                self.state = State::Done;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl<R: Read> Read for XzReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while !out.is_empty() {
+            self.refill()?;
+            match self.state {
+                State::Done => break,
+                State::Between { .. } => self.between().map_err(Error::into_read)?,
+                State::Decoding { .. } => match self.decode(out).map_err(Error::into_read)? {
+                    0 => {}
+                    produced => return Ok(produced),
+                },
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// A decoder for one stream. (Several streams are ours to handle: the builder cannot set LZMA_CONCATENATED, and it
+/// would not tell where garbage begins.)
+fn decoder() -> Result<Stream, LzmaError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    MtStreamBuilder::new()
+        .threads(threads as u32)
+        .memlimit_threading(THREADING_BYTES)
+        .memlimit_stop(LIMIT_BYTES)
+        .decoder()
+}
+
+fn out_of_memory(path: &std::path::Path) -> Error {
+    Error::NeedsTooMuchMemory { path: path.to_owned(), format: FORMAT, limit_bytes: LIMIT_BYTES }
+}

@@ -1,0 +1,24 @@
+#!/bin/bash
+# packages.sh PACKAGE...: installs the Debian packages that are missing; says which where it may not.
+set -euo pipefail
+missing=()
+for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+if ! command -v apt-get >/dev/null; then
+    echo "needed here: ${missing[*]} (names of Debian packages)" >&2
+    exit 0
+fi
+if [ "$(id -u)" = 0 ]; then
+    as_root=()
+elif sudo -n true 2>/dev/null; then
+    as_root=(sudo)
+else
+    echo "not installed, and there is no sudo without a password: ${missing[*]}" >&2
+    echo "what needs them is skipped; install them with: sudo apt-get install ${missing[*]}" >&2
+    exit 0
+fi
+# Lists may be old or absent on a fresh machine; the second try has new ones.
+install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}")
+"${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update -q >/dev/null && "${install[@]}"; }

@@ -1,0 +1,7 @@
+#!/bin/bash
+# targets.sh TARGET...: asks rustup for the Rust targets whose standard library is missing.
+set -euo pipefail
+sysroot=$(rustc --print sysroot)
+for target in "$@"; do
+    ls "$sysroot/lib/rustlib/$target/lib/"libstd-*.rlib >/dev/null 2>&1 || rustup target add "$target"
+done
