@@ -105,11 +105,20 @@ impl From<image::Error> for Failure {
 
 impl From<card::Error> for Failure {
     fn from(error: card::Error) -> Self {
-        let exit = match &error {
-            card::Error::Refused(_) => Exit::Refused,
-            card::Error::Mismatch { .. } => Exit::Mismatch,
-            _ => Exit::Failed,
-        };
-        Failure::new(exit, chain(&error)).maybe_help(error.help())
+        Failure::new(exit(error.exit_class()), chain(&error)).maybe_help(error.help())
+    }
+}
+
+impl From<card::Failure> for Failure {
+    fn from(failure: card::Failure) -> Self {
+        Failure::new(exit(failure.exit_class()), chain(&failure)).maybe_help(failure.help())
+    }
+}
+
+fn exit(class: card::ExitClass) -> Exit {
+    match class {
+        card::ExitClass::Failed => Exit::Failed,
+        card::ExitClass::Refused => Exit::Refused,
+        card::ExitClass::Mismatch => Exit::Mismatch,
     }
 }

@@ -10,5 +10,8 @@ pub mod agents;
 pub mod boot;
 pub mod card;
 pub mod cli;
+pub mod commands;
+pub mod failure;
 pub mod image;
 pub mod plan;
+pub mod progress;

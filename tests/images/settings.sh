@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Everything that is the same for all images: sourced by the other scripts, runs nothing.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,7 +12,7 @@ all_images=(debian-amd64 debian-arm64 raspios-bookworm-amd64 raspios-bookworm-ar
 
 cache=${PIKUBE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pikube-tests}
 
-say() { printf 'images: %s\n' "$*" >&2; }
+say() { printf 'images: %4d s: %s\n' "$SECONDS" "$*" >&2; }
 die() { printf 'images: %s\n' "$*" >&2; exit 1; }
 
 # Debian's mirror: this machine's own one, so that no address has to be written down here.
@@ -28,14 +28,11 @@ debian_mirror() {
 
 # The apt options of this machine that decide whether its mirror can be used at all.
 mirror_options() {
-  apt-config dump | sed -n -E '/^Acquire::(Check-Valid-Until|Check-Date|http::Proxy|https::Proxy) /s/::? "/ "/p' | sed 's/;$//'
+  apt-config dump | grep -E '^Acquire::(Check-Valid-Until|Check-Date|http::Proxy|https::Proxy) ' || true
 }
 
 # The words of a package list: comments and blank lines out.
 packages_of() { sed 's/#.*//' "$@" | tr -s ' \t' '\n' | sed '/^$/d' | sort -u; }
-
-# What no image needs and every image would carry: documentation and translations.
-unwanted=('/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*' '/usr/share/lintian/*')
 
 # Files of another owner than ours need either root or a user namespace with subordinate ids.
 in_tree() { if [ "$(id -u)" = 0 ]; then "$@"; else mmdebstrap --unshare-helper "$@"; fi; }

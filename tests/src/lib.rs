@@ -1,1 +1,16 @@
-//! Real nodes.
+//! Real nodes: a card is written by `piflash`, booted as a machine of its own from its own two partitions, cut off
+//! from its power at will, and asked from inside and from outside what it has become.
+//!
+//! * [`card`]: what is on a card, read without mounting anything
+//! * [`machine`]: computers to put the card into: User Mode Linux and QEMU
+//! * [`probe`]: the questions that a running node answers about itself
+//! * [`node`]: the whole story of one card: write, first boot, further boots
+//! * [`images`]: the images that `images/build.sh` made
+//! * [`needs`]: what a test needs and this computer may not have
+
+pub mod card;
+pub mod images;
+pub mod machine;
+pub mod needs;
+pub mod node;
+pub mod probe;

@@ -1,1 +1,39 @@
-//! Cards.
+//! Cards: may this one be written, what is on it, write it, read it back.
+//!
+//! * [`guard::check`] turns a path into a [`Target`], or into a [`Refusal`] that says why and how to mend it.
+//! * [`open`] opens a target exclusively, checks again that it is the same card, and gives a [`Destination`].
+//! * [`write`] writes one image to any number of destinations from one decode, each with its own patch, reads
+//!   everything back and makes the cards bootable last.
+//! * [`read`] looks at a card that exists.
+//!
+//! The only place with ioctls, and with the `unsafe` that they need. Nothing here prints.
+
+mod buffer;
+mod contents;
+mod destination;
+mod device;
+mod error;
+mod events;
+pub mod guard;
+mod in_use;
+mod ioctl;
+mod one_card;
+mod read_back;
+mod read;
+mod refusal;
+mod stream;
+mod sysfs;
+mod system;
+mod write;
+
+pub use contents::{Contents, FileSystem, PartitionOnCard};
+pub use destination::Destination;
+pub use device::{Device, open};
+pub use error::{CardState, Error, ExitClass, Failure, Result};
+pub use events::{Event, Events, Phase};
+pub use guard::{Kind, Request, Target};
+pub use read::{ReadCard, read};
+pub use refusal::Refusal;
+pub use sysfs::DeviceNumber;
+pub use system::System;
+pub use write::{Job, Options, Written, write};

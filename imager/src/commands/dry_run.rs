@@ -10,7 +10,7 @@ pub fn describe(edits: &[Edit]) -> String {
     let mut text = String::new();
     for edit in edits {
         let verb = if edit.before.is_some() { "changed" } else { "new" };
-        let size = ByteSize(edit.after.len() as u64);
+        let size = ByteSize(edit.after.len() as u64).short();
         match edit.show {
             Show::Size => {
                 let _ = writeln!(text, "{verb:<8} {}, {size}", edit.name);

@@ -132,9 +132,9 @@ mod tests {
     fn others_are_not_fat() {
         let good = sector(true, 131_072, 1009);
         assert_eq!(FatBootSector::parse(&good, (64 << 20) - 512), None, "larger than its partition");
-        for at in [0, 13, 14, 16, 21, 510] {
+        for (at, value) in [(0, 3), (12, 3), (13, 3), (14, 0), (16, 3), (21, 3), (510, 3)] {
             let mut bad = good;
-            bad[at] = 3;
+            bad[at] = value;
             assert_eq!(FatBootSector::parse(&bad, 64 << 20), None, "byte {at}");
         }
         assert_eq!(FatBootSector::parse(&[0; 512], 64 << 20), None);

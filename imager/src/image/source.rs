@@ -18,6 +18,13 @@ pub struct FileIdentity {
     pub inode: u64,
 }
 
+impl FileIdentity {
+    /// The identity of the file that `metadata` are of.
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
 /// An opened image, recognised and ready to be decoded from its first byte.
 pub struct Image {
     path: PathBuf,
@@ -59,7 +66,7 @@ pub fn open(path: &Path) -> Result<Image> {
     };
     // A file that grows while it is read is cut at the size that the partition table was checked against.
     let reader = decode::decoded(format, file.take(file_bytes), path)?;
-    let identity = FileIdentity { device: metadata.dev(), inode: metadata.ino() };
+    let identity = FileIdentity::of(&metadata);
     Ok(Image { path: path.to_owned(), format, identity, size_bytes, reader })
 }
 

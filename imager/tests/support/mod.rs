@@ -12,6 +12,8 @@ pub const CONFIG: &str = "# For more options and information see\ndtparam=audio=
 pub const ISSUE: &str = "Raspberry Pi reference 2025-11-24\nGenerated using pi-gen, https://github.com/RPi-Distro/pi-gen, 0000, stage2\n";
 pub const TRIXIE_CMDLINE: &str = "console=serial0,115200 console=tty1 root=PARTUUID=d9b3a0f1-02 rootfstype=ext4 fsck.repair=yes rootwait resize\n";
 
+pub const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop";
+
 /// First sector of the boot partition, as in Raspberry Pi OS' images.
 const BOOT_SECTOR: u64 = 8192;
 /// Sectors of the second partition, which holds a pattern instead of a file system.
@@ -74,6 +76,14 @@ impl TestImage {
         Self { file, boot_offset_bytes: BOOT_SECTOR * 512, boot_size_bytes: boot_sectors * 512 }
     }
 
+    /// An image with one Linux partition.
+    pub fn without_fat() -> Self {
+        let file = tempfile::Builder::new().prefix("pikube-test-").suffix(".img").tempfile().unwrap();
+        file.as_file().set_len(32 << 20).unwrap();
+        pipe(Command::new("sfdisk").arg("-q").arg(file.path()), "label: dos\n8192,,83\n");
+        Self { file, boot_offset_bytes: 0, boot_size_bytes: 0 }
+    }
+
     pub fn path(&self) -> &Path {
         self.file.path()
     }
@@ -91,6 +101,12 @@ fn pattern(bytes: usize) -> Vec<u8> {
 /// Stand-in agents: an ELF header of the right machine, and that many bytes in all.
 pub fn agents(sizes: &[(&str, usize)]) -> Agents {
     let folder = TempDir::with_prefix("pikube-test-").unwrap();
+    write_agents(folder.path(), sizes);
+    Agents::from_folder(folder.path()).unwrap()
+}
+
+/// The same, in a folder.
+pub fn write_agents(folder: &Path, sizes: &[(&str, usize)]) {
     for (architecture, size) in sizes {
         let machine: u16 = match *architecture {
             "arm64" => 183,
@@ -100,9 +116,8 @@ pub fn agents(sizes: &[(&str, usize)]) -> Agents {
         let mut elf = vec![0x5a; (*size).max(64)];
         elf[..4].copy_from_slice(b"\x7fELF");
         elf[18..20].copy_from_slice(&machine.to_le_bytes());
-        std::fs::write(folder.path().join(format!("pikube-agent-{architecture}")), elf).unwrap();
+        std::fs::write(folder.join(format!("pikube-agent-{architecture}")), elf).unwrap();
     }
-    Agents::from_folder(folder.path()).unwrap()
 }
 
 fn run(command: &mut Command) {

@@ -1,0 +1,194 @@
+//! A real card: a block device, or a regular file that stands for one.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+
+use super::destination::Destination;
+use super::error::{Error, Result};
+use super::guard::{Kind, Request, Target, check};
+use super::ioctl;
+use super::refusal::Refusal;
+use super::sysfs::DeviceNumber;
+use super::system::System;
+use crate::image::{FileIdentity, SECTOR_BYTES};
+
+/// What direct reads of a file are aligned to; every file system that has them accepts this.
+const DIRECT_BYTES: u64 = 4096;
+
+/// A card that is opened exclusively; closing it lets others have it.
+///
+/// * Block device: `O_EXCL`, which fails where anything of it is mounted or held, in any namespace; `O_DIRECT`, so
+///   reads and writes go to the device and not to memory.
+/// * File: locked (`flock`). Writes go through the page cache; reads go past it where the file system has direct
+///   I/O, elsewhere what is cached is dropped before (which a memory file system such as tmpfs cannot do).
+#[derive(Debug)]
+pub struct Device {
+    file: File,
+    path: PathBuf,
+    is_block: bool,
+    size_bytes: Option<u64>,
+    direct: Option<File>,
+}
+
+/// Opens a target for writing, after checking that it still may be written and is still the card that was checked:
+/// cards get swapped while a question waits for its answer. Makes the file where the target is a new one.
+///
+/// # Errors
+/// [`Error::Refused`], with [`Refusal::Changed`] for another card; [`Error::Io`]. Nothing was written then.
+pub fn open(system: &System, target: &Target) -> Result<Device> {
+    // The image need not be known any more: that target and image differ was checked, and the target is the same.
+    let now = check(system, &target.path, &Request::default())?;
+    refuse_if_changed(target, &now)?;
+    match target.kind {
+        Kind::Block => open_block(target),
+        Kind::File => open_file(target, OpenOptions::new().read(true).write(true)),
+        Kind::NewFile => {
+            open_file(target, OpenOptions::new().read(true).write(true).create_new(true))
+        }
+    }
+}
+
+fn refuse_if_changed(before: &Target, now: &Target) -> Result<()> {
+    changed(before, "kind", &before.kind, &now.kind)?;
+    changed(before, "place", &before.canonical, &now.canonical)?;
+    changed(before, "file number", &before.file, &now.file)?;
+    changed(before, "device number", &before.device, &now.device)?;
+    changed(before, "size", &before.size_bytes, &now.size_bytes)?;
+    changed(before, "model", &before.model, &now.model)?;
+    changed(before, "serial number", &before.serial, &now.serial)?;
+    changed(before, "sequence number", &before.disk_sequence, &now.disk_sequence)
+}
+
+fn changed<T: PartialEq + std::fmt::Debug>(
+    target: &Target,
+    what: &'static str,
+    before: &T,
+    now: &T,
+) -> Result<()> {
+    if before == now {
+        return Ok(());
+    }
+    let (before, now) = (format!("{before:?}"), format!("{now:?}"));
+    Err(Refusal::Changed { path: target.path.clone(), what, before, now }.into())
+}
+
+fn open_block(target: &Target) -> Result<Device> {
+    let path = || target.path.clone();
+    let flags = OFlag::O_EXCL | OFlag::O_DIRECT | OFlag::O_CLOEXEC;
+    let opened =
+        OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(&target.canonical);
+    let file = opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EBUSY) => Refusal::Busy { path: path() }.into(),
+        Some(Errno::ENOMEDIUM) => Refusal::NoMedium { path: path() }.into(),
+        Some(Errno::EROFS) => Refusal::ReadOnly { path: path(), is_file: false }.into(),
+        _ => Error::io("opening card", &target.path, error),
+    })?;
+    // udev keeps away from a disk that is locked (systemd.io/BLOCK_DEVICE_LOCKING); when udev has it just now, it
+    // is only looking, and `O_EXCL` is what counts.
+    let _ = file.try_lock();
+
+    let failed = |error| Error::io("examining card", &target.path, error);
+    let device = DeviceNumber::from_raw(file.metadata().map_err(failed)?.rdev());
+    changed(target, "device number", &target.device, &Some(device))?;
+    let size_bytes = Some(ioctl::size_bytes(&file).map_err(failed)?);
+    changed(target, "size", &target.size_bytes, &size_bytes)?;
+    if ioctl::is_read_only(&file).map_err(failed)? {
+        return Err(Refusal::ReadOnly { path: path(), is_file: false }.into());
+    }
+    let sector_bytes = ioctl::sector_bytes(&file).map_err(failed)?;
+    if sector_bytes != SECTOR_BYTES {
+        return Err(Refusal::SectorSize { path: path(), sector_bytes }.into());
+    }
+    // What was cached before is of no use now, and would be taken for the card's content later.
+    ioctl::drop_cache(&file).map_err(failed)?;
+    Ok(Device { file, path: path(), is_block: true, size_bytes, direct: None })
+}
+
+fn open_file(target: &Target, how: &OpenOptions) -> Result<Device> {
+    let failed = |error| Error::io("opening card", &target.path, error);
+    let file = how.open(&target.canonical).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Refusal::Locked { path: target.path.clone() }.into());
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(Error::io("locking card", &target.path, error));
+        }
+    }
+    let metadata = file.metadata().map_err(failed)?;
+    if target.kind == Kind::File {
+        changed(target, "file number", &target.file, &Some(FileIdentity::of(&metadata)))?;
+    }
+    let size_bytes = Some(metadata.len()).filter(|size| *size > 0);
+    changed(target, "size", &target.size_bytes, &size_bytes)?;
+    let path = target.path.clone();
+    Ok(Device { file, path, is_block: false, size_bytes, direct: None })
+}
+
+impl Destination for Device {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn size_bytes(&self) -> Option<u64> {
+        self.size_bytes
+    }
+
+    fn padded(&self) -> bool {
+        self.is_block
+    }
+
+    fn unwritten_is_zero(&self) -> bool {
+        self.size_bytes.is_none()
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<usize> {
+        self.file.write_at(data, offset)
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let aligned = offset.is_multiple_of(DIRECT_BYTES) && (buf.len() as u64).is_multiple_of(DIRECT_BYTES);
+        if let Some(direct) = self.direct.as_ref().filter(|_| aligned) {
+            match direct.read_at(buf, offset) {
+                // Accepted at open, refused here: the cache was dropped, so the other way is as good.
+                Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => self.direct = None,
+                result => return result,
+            }
+        }
+        self.file.read_at(buf, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        if !self.is_block {
+            // After the fsync every page is clean, and clean pages are dropped.
+            posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+            if self.direct.is_none() {
+                let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file));
+                let flags = (OFlag::O_DIRECT | OFlag::O_CLOEXEC).bits();
+                self.direct = OpenOptions::new().read(true).custom_flags(flags).open(again).ok();
+            }
+        }
+        Ok(())
+    }
+
+    fn set_end(&mut self, image_bytes: u64) -> io::Result<()> {
+        match self.size_bytes {
+            None => self.file.set_len(image_bytes),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn announce(&mut self) {
+        if self.is_block {
+            let _ = ioctl::drop_cache(&self.file);
+            let _ = ioctl::reread_partitions(&self.file);
+        }
+    }
+}

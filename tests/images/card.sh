@@ -1,0 +1,35 @@
+#!/bin/bash
+# card.sh NAME TREE BOOT DISK_ID OUT.img : one image from a root tree and the files of its boot partition; MBR, FAT32,
+# ext4, with files only: no loop device, no mount. Run through in_tree: mke2fs copies the owners that it sees.
+set -euo pipefail
+. "$(dirname "$0")/settings.sh"
+name=$1 tree=$2 boot=$3 disk_id=$4 out=$5
+
+case $name in
+  debian-*) fat_label=RASPIFIRM root_label=RASPIROOT first=8192 fat_mib=508 ;;
+  *) fat_label=bootfs root_label=rootfs first=16384 fat_mib=512 ;;
+esac
+root_first=$((first + fat_mib * 2048))
+# used, a quarter more for inodes and journal, and 192 MiB to work in before the file system has grown
+used_mib=$(du -s --apparent-size -m "$tree" | cut -f1)
+root_mib=$(((used_mib * 5 / 4 + 192 + 63) / 64 * 64))
+
+find "$tree" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+
+# The same names, ids and hash seeds each time: an image depends on its files only.
+export E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH
+uuid=5069b007-0000-4000-8000-0000$disk_id
+rm -f "$out.root" "$out.fat"
+mke2fs -q -F -t ext4 -T default -b 4096 -O '^metadata_csum_seed,^orphan_file' -L "$root_label" -U "$uuid" \
+  -E "hash_seed=$uuid,lazy_itable_init=0,lazy_journal_init=0,nodiscard" -d "$tree" "$out.root" "${root_mib}M" > /dev/null
+mkfs.vfat --invariant -F 32 -s 8 -n "$fat_label" -i "$disk_id" -C "$out.fat" $((fat_mib * 1024)) > /dev/null
+# shellcheck disable=SC2016 # the inner shell expands them
+(cd "$boot" && find . -mindepth 1 -maxdepth 1 -print0 | sort -z | xargs -0 sh -c 'mcopy -s -m -Q -i "$0" "$@" ::' "$out.fat")
+
+rm -f "$out"
+truncate -s $(((root_first + root_mib * 2048) * 512)) "$out"
+printf 'label: dos\nlabel-id: 0x%s\nstart=%d, size=%d, type=c\nstart=%d, size=%d, type=83\n' \
+  "$disk_id" "$first" $((fat_mib * 2048)) "$root_first" $((root_mib * 2048)) | sfdisk --quiet --no-reread --no-tell-kernel "$out"
+dd if="$out.fat" of="$out" bs=1M seek=$((first / 2048)) conv=sparse,notrunc status=none
+dd if="$out.root" of="$out" bs=1M seek=$((root_first / 2048)) conv=sparse,notrunc status=none
+rm -f "$out.root" "$out.fat"

@@ -1,0 +1,86 @@
+//! User Mode Linux: a kernel that is a process of this computer. Boots the amd64 twin of a card from its own two
+//! partitions; needs neither root nor KVM.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use anyhow::{Context, Result};
+
+use super::process::{Ending, Running};
+use super::{Machine, config_txt};
+use crate::card::Card;
+use crate::needs::{self, Missing};
+
+/// What UML prints when it cannot start itself anew; see [`Uml::boot`].
+const REBOOT_REFUSED: &str = "Failed to exec kernel";
+
+/// A User Mode Linux computer.
+#[derive(Debug, Clone)]
+pub struct Uml {
+    kernel: PathBuf,
+    memory_mib: u32,
+    /// Where the console logs go, one per boot.
+    logs: PathBuf,
+}
+
+impl Uml {
+    /// A computer with `memory_mib` of memory that writes its console logs into the directory `logs`.
+    ///
+    /// # Errors
+    /// When User Mode Linux is not installed.
+    pub fn new(memory_mib: u32, logs: impl Into<PathBuf>) -> Result<Self, Missing> {
+        let kernel = needs::command("linux.uml", "user-mode-linux")?;
+        needs::command("setpriv", "util-linux")?;
+        Ok(Self { kernel, memory_mib, logs: logs.into() })
+    }
+}
+
+impl Machine for Uml {
+    fn boot(&self, card: &Card) -> Result<Running> {
+        let scratch = tempfile::Builder::new().prefix("pikube-test-uml").tempdir()?;
+        let files = config_txt::boot_files(card)?;
+        let initrd = card.boot_file(&files.initrd)?;
+        let initrd = initrd.with_context(|| format!("no {} on the card", files.initrd))?;
+        std::fs::write(scratch.path().join("initrd"), initrd)?;
+
+        let path = scratch.path().display();
+        let mut arguments = vec![
+            format!("mem={}M", self.memory_mib),
+            format!("ubd0={}", card.path().display()),
+            format!("initrd={path}/initrd"),
+            // its control directory: of this boot, not in the user's home
+            format!("uml_dir={path}/"),
+        ];
+        // tty1 and ttyS1 are what the cards' command lines name last, so /dev/console is one of them. Both show here;
+        // everything else leads nowhere. An input would have to stay open, and nobody types.
+        arguments.extend(
+            ["con=null", "con0=null", "con1=null,fd:1", "ssl=null", "ssl1=null,fd:1"].map(Into::into),
+        );
+        // 512 pseudo terminals of old, each an event for udev; SELinux, which Debian does not use either
+        arguments.extend(["pty.legacy_count=0", "selinux=0"].map(Into::into));
+        // last, as on a Pi: what the card says wins
+        let line = config_txt::command_line(card, "ttyS1")?;
+        arguments.extend(line.split_whitespace().map(str::to_owned));
+
+        // UML reboots by starting its own argv[0] again, with the command line of before. A name that does not exist
+        // makes it give up instead, and the next boot is ours.
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", "exec -a pikube-test-uml \"$0\" \"$@\""])
+            .arg(&self.kernel)
+            .args(arguments)
+            .env("TMPDIR", scratch.path());
+        let log = super::process::new_log(&self.logs, "uml")?;
+        Running::start(&command, scratch, log, ending)
+    }
+}
+
+fn ending(status: ExitStatus, console: &str) -> Option<Ending> {
+    if console.contains(REBOOT_REFUSED) {
+        Some(Ending::Reboot)
+    } else if status.success() {
+        Some(Ending::PowerOff)
+    } else {
+        None
+    }
+}
