@@ -42,7 +42,9 @@ pub enum AgentsError {
     #[error("the agent `{0}` is not an ELF program for {1}")]
     NotElf(PathBuf, &'static str),
     /// An empty folder.
-    #[error("the folder `{0}` holds no file named pikube-agent-arm64, pikube-agent-armv7 or pikube-agent-amd64")]
+    #[error(
+        "the folder `{0}` holds no file named pikube-agent-arm64, pikube-agent-armv7 or pikube-agent-amd64"
+    )]
     None(PathBuf),
 }
 
@@ -50,7 +52,8 @@ impl Agents {
     /// Those inside this program.
     pub fn built_in() -> Self {
         let agents = BUILT_IN.iter().filter_map(|(name, binary)| {
-            let architecture = names::AGENT_ARCHITECTURES.into_iter().find(|known| known == name)?;
+            let architecture =
+                names::AGENT_ARCHITECTURES.into_iter().find(|known| known == name)?;
             Some(Agent { architecture, binary: Cow::Borrowed(*binary) })
         });
         Self(agents.collect())

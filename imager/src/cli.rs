@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "LAYOUT")]
     pub keyboard: Option<String>,
 
-    /// Login user [default: your name on this computer]
+    /// Login user [default: your name on this computer; pi for root]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 

@@ -116,10 +116,13 @@ impl Drop for Progress {
 }
 
 fn bar(name: &str) -> ProgressBar {
-    let template = "{prefix} {msg:<9} [{bar:28}] {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} left";
+    let template =
+        "{prefix} {msg:<9} [{bar:28}] {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} left";
     // The template is a constant: that it parses is tested below.
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_prefix(name.to_owned());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar =
+        ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_prefix(name.to_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

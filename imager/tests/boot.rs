@@ -7,10 +7,10 @@ use std::io::Read as _;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
-use pikube_config::{FirstbootPlan, Secrets, names};
 use piflash::agents::Agents;
 use piflash::boot::{self, BootError, NodeFiles};
 use piflash::image::{self, Head};
+use pikube_config::{FirstbootPlan, Secrets, names};
 use support::{Fat, TestImage};
 
 const PLAN: &str =
@@ -45,7 +45,8 @@ fn assert_clean(volume: &tempfile::NamedTempFile) {
 }
 
 fn read(volume: &tempfile::NamedTempFile, name: &str) -> Option<Vec<u8>> {
-    let output = Command::new("mtype").arg("-i").arg(volume.path()).arg(format!("::{name}")).output();
+    let output =
+        Command::new("mtype").arg("-i").arg(volume.path()).arg(format!("::{name}")).output();
     let output = output.unwrap();
     output.status.success().then_some(output.stdout)
 }

@@ -46,7 +46,8 @@ impl Shape {
         let mut bytes = vec![0; (root + self.root_sectors) * 512 + self.tail_bytes];
         bytes[..440].fill(0xb0);
         bytes[440..444].copy_from_slice(&0x1234_5678_u32.to_le_bytes());
-        let entries = [(0x0c, self.boot_sector, self.boot_sectors), (0x83, root, self.root_sectors)];
+        let entries =
+            [(0x0c, self.boot_sector, self.boot_sectors), (0x83, root, self.root_sectors)];
         for (index, (kind, first, count)) in entries.into_iter().enumerate() {
             let entry = &mut bytes[446 + index * 16..][..16];
             entry[4] = kind;
@@ -72,9 +73,8 @@ impl Shape {
 /// A FAT file system of that size with two files.
 pub fn fat(size: usize) -> Vec<u8> {
     let mut disk = Cursor::new(vec![0; size]);
-    let options = fatfs::FormatVolumeOptions::new()
-        .volume_label(*b"BOOTFS     ")
-        .bytes_per_cluster(512);
+    let options =
+        fatfs::FormatVolumeOptions::new().volume_label(*b"BOOTFS     ").bytes_per_cluster(512);
     fatfs::format_volume(&mut disk, options).unwrap();
     {
         let volume = fatfs::FileSystem::new(&mut disk, fatfs::FsOptions::new()).unwrap();

@@ -81,7 +81,8 @@ fn boot_partition(card: &Path, image: &TestImage) -> tempfile::NamedTempFile {
 }
 
 fn mtype(volume: &Path, name: &str) -> Option<Vec<u8>> {
-    let output = Command::new("mtype").arg("-i").arg(volume).arg(format!("::{name}")).output().unwrap();
+    let output =
+        Command::new("mtype").arg("-i").arg(volume).arg(format!("::{name}")).output().unwrap();
     output.status.success().then_some(output.stdout)
 }
 
@@ -114,14 +115,31 @@ fn a_new_file_becomes_a_card() {
 #[test]
 fn a_compressed_image_gives_the_same_card() {
     let desk = Desk::new();
-    for (name, arguments) in [("one.xz", &["-1"][..]), ("blocks.xz", &["-1", "--block-size=1MiB", "-T2"])] {
+    for (name, arguments) in
+        [("one.xz", &["-1"][..]), ("blocks.xz", &["-1", "--block-size=1MiB", "-T2"])]
+    {
         let packed = fs::File::create(desk.path(name)).unwrap();
-        let xz = Command::new("xz").args(arguments).arg("-c").arg(desk.image.path()).stdout(packed).status();
+        let xz = Command::new("xz")
+            .args(arguments)
+            .arg("-c")
+            .arg(desk.image.path())
+            .stdout(packed)
+            .status();
         assert!(xz.unwrap().success());
         let card = format!("{name}.card");
         let mut command = desk.piflash();
-        command.args(["--role", "master", "--hostname", "laperouse", "--user", "captain", "--ssh-key", "key.pub"]);
-        let output = command.args(["--password-file", "password", "--image", name, &card]).output().unwrap();
+        command.args([
+            "--role",
+            "master",
+            "--hostname",
+            "laperouse",
+            "--user",
+            "captain",
+            "--ssh-key",
+            "key.pub",
+        ]);
+        let output =
+            command.args(["--password-file", "password", "--image", name, &card]).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         assert_card(&desk.path(&card), &desk.image);
     }
@@ -145,7 +163,17 @@ fn an_existing_file_is_a_card_of_its_own_size_and_is_asked_for() {
 fn several_cards_get_an_identity_each() {
     let desk = Desk::new();
     let mut command = desk.piflash();
-    command.args(["--role", "worker", "--hostname", "pi[01-02]", "--user", "captain", "--ssh-key", "key.pub", "--image"]);
+    command.args([
+        "--role",
+        "worker",
+        "--hostname",
+        "pi[01-02]",
+        "--user",
+        "captain",
+        "--ssh-key",
+        "key.pub",
+        "--image",
+    ]);
     let output = command.arg(desk.image.path()).args(["a.img", "b.img"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     for (card, name) in [("a.img", "pi01"), ("b.img", "pi02")] {
@@ -167,7 +195,7 @@ fn a_dry_run_prints_every_file_and_every_changed_line_and_writes_nothing() {
         "+ hostname = \"laperouse\"",
         "pikube-secrets.toml",
         "secrets are not shown",
-        &format!("changed  cmdline.txt"),
+        "changed  cmdline.txt",
         &format!("- {}", support::TRIXIE_CMDLINE.trim_end()),
         "resize cgroup_enable=memory systemd.zram=0 systemd.run=/boot/firmware/pikube-launch.sh",
     ] {
@@ -183,7 +211,11 @@ fn wrong_settings_are_told_all_at_once() {
     let mut command = desk.good();
     command.args(["--timezone", "Europe/Pariss", "--ntp", "a b", "card.img"]);
     desk.refuses(&mut command, 2, &["--timezone", "did you mean `Europe/Paris`?", "--ntp"]);
-    for (name, word) in [("La_Perouse", "upper-case"), ("a.b", "without a domain"), ("pi[01-02]", "2 host names for 1 card")] {
+    for (name, word) in [
+        ("La_Perouse", "upper-case"),
+        ("a.b", "without a domain"),
+        ("pi[01-02]", "2 host name(s) for 1 card(s)"),
+    ] {
         let mut command = desk.piflash();
         command.args(["--role", "worker", "--user", "captain", "--hostname", name, "--image"]);
         desk.refuses(command.arg(desk.image.path()).arg("card.img"), 2, &[word]);
@@ -191,7 +223,8 @@ fn wrong_settings_are_told_all_at_once() {
     fs::write(desk.path("key"), "-----BEGIN OPENSSH PRIVATE KEY-----\nswordfish\n").unwrap();
     desk.refuses(desk.good().args(["--ssh-key", "key", "card.img"]), 2, &["`key`", "private key"]);
     desk.refuses(desk.good().args(["--ssh-key", "none.pub", "card.img"]), 2, &["`none.pub`"]);
-    let output = desk.piflash().args(["--role", "boss", "--hostname", "a", "card.img"]).output().unwrap();
+    let output =
+        desk.piflash().args(["--role", "boss", "--hostname", "a", "card.img"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("boss"));
 }
@@ -199,14 +232,18 @@ fn wrong_settings_are_told_all_at_once() {
 #[test]
 fn cards_that_are_none_are_refused() {
     let desk = Desk::new();
-    desk.refuses(desk.good().args(["/dev/pikube-test-none", "--yes"]), 3, &["/dev/pikube-test-none", "no such device"]);
+    desk.refuses(
+        desk.good().args(["/dev/pikube-test-none", "--yes"]),
+        3,
+        &["/dev/pikube-test-none", "no such device"],
+    );
     assert!(!Path::new("/dev/pikube-test-none").exists());
     desk.refuses(desk.good().args([".", "--yes"]), 3, &["a directory"]);
     desk.refuses(desk.good().args(["/dev/null", "--yes"]), 3, &["/dev/null", "a character device"]);
     desk.refuses(desk.good().args(["none/card.img", "--yes"]), 1, &["none/card.img"]);
     fs::write(desk.path("small.img"), vec![0; 1 << 20]).unwrap();
     desk.refuses(desk.good().args(["small.img", "--yes"]), 3, &["small.img", "too small"]);
-    desk.refuses(desk.good().args(["card.img", "./card.img", "--yes"]), 2, &["2 cards"]);
+    desk.refuses(desk.good().args(["card.img", "./card.img", "--yes"]), 2, &["2 card(s)"]);
     let image = desk.image.path().to_owned();
     desk.refuses(desk.good().arg(&image).arg("--yes"), 3, &["image"]);
 }
@@ -214,7 +251,8 @@ fn cards_that_are_none_are_refused() {
 #[test]
 fn an_image_in_the_place_of_a_card_is_a_slip_of_the_shell() {
     let desk = Desk::new();
-    fs::write(desk.path("other.img.xz"), b"\xfd7zXZ\0 and so on, long enough to be looked at").unwrap();
+    fs::write(desk.path("other.img.xz"), b"\xfd7zXZ\0 and so on, long enough to be looked at")
+        .unwrap();
     desk.refuses(desk.good().args(["other.img.xz", "--yes"]), 3, &["other.img.xz", "image"]);
 }
 
@@ -222,7 +260,11 @@ fn an_image_in_the_place_of_a_card_is_a_slip_of_the_shell() {
 fn bad_images_are_told_before_any_card_is_touched() {
     let desk = Desk::new();
     let whole = desk.path("whole.xz");
-    let xz = Command::new("xz").args(["-1", "-c"]).arg(desk.image.path()).stdout(fs::File::create(&whole).unwrap()).status();
+    let xz = Command::new("xz")
+        .args(["-1", "-c"])
+        .arg(desk.image.path())
+        .stdout(fs::File::create(&whole).unwrap())
+        .status();
     assert!(xz.unwrap().success());
     let packed = fs::read(&whole).unwrap();
     let cases: [(&str, Vec<u8>, &[&str]); 5] = [
@@ -235,11 +277,29 @@ fn bad_images_are_told_before_any_card_is_touched() {
     for (name, content, words) in cases {
         fs::write(desk.path(name), content).unwrap();
         let mut command = desk.piflash();
-        command.args(["--role", "master", "--hostname", "laperouse", "--user", "captain", "--image", name]);
+        command.args([
+            "--role",
+            "master",
+            "--hostname",
+            "laperouse",
+            "--user",
+            "captain",
+            "--image",
+            name,
+        ]);
         desk.refuses(command.args(["card.img", "--yes"]), 1, words);
     }
     let mut command = desk.piflash();
-    command.args(["--role", "master", "--hostname", "a1", "--user", "captain", "--image", "none.img"]);
+    command.args([
+        "--role",
+        "master",
+        "--hostname",
+        "a1",
+        "--user",
+        "captain",
+        "--image",
+        "none.img",
+    ]);
     desk.refuses(command.args(["card.img", "--yes"]), 1, &["none.img"]);
 }
 
@@ -250,7 +310,17 @@ fn garbage_behind_the_compressed_image_leaves_a_card_that_does_not_boot() {
     let xz = Command::new("xz").args(["-1", "-c"]).arg(desk.image.path()).output().unwrap();
     fs::write(&name, [&xz.stdout[..], &[b'x'; 100]].concat()).unwrap();
     let mut command = desk.piflash();
-    command.args(["--role", "master", "--hostname", "a1", "--user", "captain", "--image", "garbage.xz", "bad.img"]);
+    command.args([
+        "--role",
+        "master",
+        "--hostname",
+        "a1",
+        "--user",
+        "captain",
+        "--image",
+        "garbage.xz",
+        "bad.img",
+    ]);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("garbage follows"), "{}", stderr(&output));
@@ -263,11 +333,36 @@ fn garbage_behind_the_compressed_image_leaves_a_card_that_does_not_boot() {
 fn systems_that_cannot_be_prepared_are_refused_by_name() {
     let thirty_two = support::CONFIG.replace("arm_64bit=1", "");
     let cases: [(&[(&str, &str)], &[&str]); 5] = [
-        (&[("config.txt", &thirty_two), ("issue.txt", support::ISSUE), ("cmdline.txt", support::TRIXIE_CMDLINE), ("kernel7.img", "x")], &["32 bit", "legacy line"]),
-        (&[("os-release", "HYPRIOT_IMAGE_VERSION=\"v1.12.3\"\n")], &["HypriotOS v1.12.3", "trixie"]),
+        (
+            &[
+                ("config.txt", &thirty_two),
+                ("issue.txt", support::ISSUE),
+                ("cmdline.txt", support::TRIXIE_CMDLINE),
+                ("kernel7.img", "x"),
+            ],
+            &["32 bit", "legacy line"],
+        ),
+        (
+            &[("os-release", "HYPRIOT_IMAGE_VERSION=\"v1.12.3\"\n")],
+            &["HypriotOS v1.12.3", "trixie"],
+        ),
         (&[("EFI.txt", "x")], &["no operating system that piflash knows"]),
-        (&[("config.txt", support::CONFIG), ("issue.txt", support::ISSUE), ("cmdline.txt", "root=x resize systemd.run=/boot/firstrun.sh\n")], &["/boot/firstrun.sh", "another tool"]),
-        (&[("config.txt", support::CONFIG), ("issue.txt", support::ISSUE), ("cmdline.txt", "\n")], &["booted before"]),
+        (
+            &[
+                ("config.txt", support::CONFIG),
+                ("issue.txt", support::ISSUE),
+                ("cmdline.txt", "root=x resize systemd.run=/boot/firstrun.sh\n"),
+            ],
+            &["/boot/firstrun.sh", "another tool"],
+        ),
+        (
+            &[
+                ("config.txt", support::CONFIG),
+                ("issue.txt", support::ISSUE),
+                ("cmdline.txt", "\n"),
+            ],
+            &["booted before"],
+        ),
     ];
     for (files, words) in cases {
         let desk = Desk::with_image(TestImage::with_files(Fat::ThirtyTwo, files));
@@ -303,10 +398,18 @@ fn interrupted_at_any_time_the_exit_code_tells_the_truth() {
                 text += &(line + "\n");
             }
             let status = child.wait().unwrap();
-            let start_is_zero = fs::read(&card).unwrap().iter().take(START_BYTES).all(|byte| *byte == 0);
-            assert_eq!(status.success(), !start_is_zero, "{signal} while {phase}: {status}\n{text}");
+            let start_is_zero =
+                fs::read(&card).unwrap().iter().take(START_BYTES).all(|byte| *byte == 0);
+            assert_eq!(
+                status.success(),
+                !start_is_zero,
+                "{signal} while {phase}: {status}\n{text}"
+            );
             if status.code() == Some(1) {
-                assert!(text.contains("interrupted; the card does not boot half-written"), "{text}");
+                assert!(
+                    text.contains("interrupted; the card does not boot half-written"),
+                    "{text}"
+                );
             }
         }
     }

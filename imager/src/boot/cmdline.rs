@@ -12,7 +12,9 @@ pub const MAX_BYTES: usize = 1024;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CmdlineError {
     /// Another tool's first-boot hook.
-    #[error("`cmdline.txt` already runs `{0}` at first boot: the image was customised by another tool")]
+    #[error(
+        "`cmdline.txt` already runs `{0}` at first boot: the image was customised by another tool"
+    )]
     ForeignHook(String),
     /// There is nothing to boot.
     #[error("`cmdline.txt` is empty")]
@@ -57,14 +59,17 @@ pub fn edit(original: &[u8], additions: &Additions) -> Result<String, CmdlineErr
     // The launcher's name marks our own hook of an earlier run; its companions mean nothing without it.
     let launcher_name = additions.launcher.rsplit('/').next().unwrap_or_default();
     let hook = |token: &&str| token.trim_matches('"').starts_with("systemd.run=");
-    if let Some(foreign) = tokens.iter().find(|token| hook(token) && !token.ends_with(launcher_name)) {
+    if let Some(foreign) =
+        tokens.iter().find(|token| hook(token) && !token.ends_with(launcher_name))
+    {
         let command = foreign.trim_matches('"').trim_start_matches("systemd.run=");
         return Err(CmdlineError::ForeignHook(command.to_owned()));
     }
     tokens.retain(|token| !is_hook_token(token));
     for flag in &additions.flags {
         // Parameters apply in order: a later `cgroup_disable=memory` would undo the flag.
-        let undone = flag.strip_prefix("cgroup_enable=").map(|name| format!("cgroup_disable={name}"));
+        let undone =
+            flag.strip_prefix("cgroup_enable=").map(|name| format!("cgroup_disable={name}"));
         let position = tokens.iter().rposition(|token| token == flag);
         let undone_at = undone.and_then(|token| tokens.iter().rposition(|found| *found == token));
         if position.is_none() || position < undone_at {
@@ -147,7 +152,9 @@ mod tests {
     #[test]
     fn a_flag_that_is_undone_later_is_added_again() {
         let edited = edit(b"cgroup_enable=memory cgroup_disable=memory", &additions()).unwrap();
-        assert!(edited.starts_with("cgroup_enable=memory cgroup_disable=memory cgroup_enable=memory "));
+        assert!(
+            edited.starts_with("cgroup_enable=memory cgroup_disable=memory cgroup_enable=memory ")
+        );
         let kept = edit(b"cgroup_disable=memory cgroup_enable=memory", &additions()).unwrap();
         assert!(kept.starts_with("cgroup_disable=memory cgroup_enable=memory systemd.run="));
     }

@@ -57,7 +57,8 @@ impl Family {
 }
 
 /// What is supported, for the help line of a refusal.
-pub const SUPPORTED: &str = "Raspberry Pi OS bookworm or trixie (64 bit), or Debian's own Raspberry Pi image";
+pub const SUPPORTED: &str =
+    "Raspberry Pi OS bookworm or trixie (64 bit), or Debian's own Raspberry Pi image";
 
 /// Why an operating system is refused.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -83,7 +84,9 @@ pub enum Unsupported {
 /// # Errors
 /// [`Unsupported`], by name where it has one.
 pub fn recognise(signs: &Signs) -> Result<Os, Unsupported> {
-    if let Some(version) = signs.os_release.as_deref().and_then(|text| value(text, "HYPRIOT_IMAGE_VERSION")) {
+    if let Some(version) =
+        signs.os_release.as_deref().and_then(|text| value(text, "HYPRIOT_IMAGE_VERSION"))
+    {
         return Err(Unsupported::ThirtyTwoBit(format!("HypriotOS {version}")));
     }
     let config = signs.config.as_deref().unwrap_or("");
@@ -97,7 +100,11 @@ pub fn recognise(signs: &Signs) -> Result<Os, Unsupported> {
         .issue
         .as_deref()
         .is_some_and(|text| text.contains("pi-gen") || text.contains("Raspberry Pi reference"));
-    if pi_os { raspberry_pi_os(signs, config) } else { Err(Unsupported::Unknown(signs.label.clone())) }
+    if pi_os {
+        raspberry_pi_os(signs, config)
+    } else {
+        Err(Unsupported::Unknown(signs.label.clone()))
+    }
 }
 
 fn raspberry_pi_os(signs: &Signs, config: &str) -> Result<Os, Unsupported> {
@@ -144,7 +151,8 @@ mod tests {
     use super::*;
 
     const BOOKWORM: &str = "console=serial0,115200 root=PARTUUID=1-02 rootwait quiet init=/usr/lib/raspberrypi-sys-mods/firstboot";
-    const TRIXIE: &str = "console=serial0,115200 root=PARTUUID=1-02 rootfstype=ext4 fsck.repair=yes rootwait resize";
+    const TRIXIE: &str =
+        "console=serial0,115200 root=PARTUUID=1-02 rootfstype=ext4 fsck.repair=yes rootwait resize";
 
     fn pi_os(cmdline: &str, config: &str) -> Signs {
         Signs {
@@ -164,11 +172,16 @@ mod tests {
     #[test]
     fn supported_systems() {
         let config = "auto_initramfs=1\n\n[all]\narm_64bit=1\n";
-        assert_eq!(recognise(&pi_os(BOOKWORM, config)).unwrap().family, Family::RaspberryPiOsBookworm);
+        assert_eq!(
+            recognise(&pi_os(BOOKWORM, config)).unwrap().family,
+            Family::RaspberryPiOsBookworm
+        );
         assert_eq!(recognise(&pi_os(TRIXIE, config)).unwrap().family, Family::RaspberryPiOsTrixie);
         let debian = Signs {
             label: "RASPIFIRM".into(),
-            config: Some("# Do not modify this file!\n#\n\narm_64bit=1\nupstream_kernel=1\n".into()),
+            config: Some(
+                "# Do not modify this file!\n#\n\narm_64bit=1\nupstream_kernel=1\n".into(),
+            ),
             cmdline: Some("console=tty0 root=LABEL=RASPIROOT rw  cma=64M rootwait ".into()),
             ..Signs::default()
         };
@@ -199,7 +212,8 @@ mod tests {
         assert!(text(&buster).contains("buster"));
         let ubuntu = Signs { label: "system-boot".into(), ..Signs::default() };
         assert!(text(&ubuntu).contains("Ubuntu"));
-        let ubuntu_ab = Signs { config: Some("[all]\nos_prefix=current/\n".into()), ..Signs::default() };
+        let ubuntu_ab =
+            Signs { config: Some("[all]\nos_prefix=current/\n".into()), ..Signs::default() };
         assert!(text(&ubuntu_ab).contains("Ubuntu"));
         let booted = pi_os("root=PARTUUID=1-02 rootwait", "auto_initramfs=1\narm_64bit=1");
         assert!(text(&booted).contains("booted before"));

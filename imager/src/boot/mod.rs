@@ -50,12 +50,17 @@ impl BootError {
     pub fn help(&self) -> Option<String> {
         match self {
             BootError::Unsupported(_) => Some(format!("use {SUPPORTED}")),
-            BootError::Edit(EditError::Cmdline(cmdline::CmdlineError::ForeignHook(_))) => {
-                Some("start from the image as its makers publish it, not customised by another tool".into())
+            BootError::Edit(EditError::Cmdline(cmdline::CmdlineError::ForeignHook(_))) => Some(
+                "start from the image as its makers publish it, not customised by another tool"
+                    .into(),
+            ),
+            BootError::NoCmdline | BootError::Fat(_) => {
+                Some(format!("check the image; piflash prepares {SUPPORTED}"))
             }
-            BootError::NoCmdline | BootError::Fat(_) => Some(format!("check the image; piflash prepares {SUPPORTED}")),
             BootError::Full { .. } => Some("start from the image as its makers publish it".into()),
-            BootError::NoAgent => Some("build it with `make install`, or name a folder with `--agent-dir`".into()),
+            BootError::NoAgent => {
+                Some("build it with `make install`, or name a folder with `--agent-dir`".into())
+            }
             BootError::Edit(_) => None,
         }
     }
@@ -112,7 +117,12 @@ pub fn survey(head: &Head) -> Result<Survey, BootError> {
 ///
 /// # Errors
 /// [`BootError`]; the copy is discarded then.
-pub fn prepare(head: &Head, os: &Os, node: &NodeFiles, agents: &Agents) -> Result<Prepared, BootError> {
+pub fn prepare(
+    head: &Head,
+    os: &Os,
+    node: &NodeFiles,
+    agents: &Agents,
+) -> Result<Prepared, BootError> {
     let mut patch = Patch::default();
     let fs = BootFs::open(head.patched(&mut patch))?;
     let cmdline = fs.read("cmdline.txt")?.ok_or(BootError::NoCmdline)?;

@@ -55,7 +55,9 @@ pub(super) fn write_all(
     data: &[u8],
 ) -> Result<(), (u64, io::Error)> {
     transfer(to.padded(), data.len(), |done| to.write_at(offset + done as u64, &data[done..]))
-        .map_err(|(done, error)| (offset + done as u64, error.unwrap_or(io::ErrorKind::WriteZero.into())))
+        .map_err(|(done, error)| {
+            (offset + done as u64, error.unwrap_or(io::ErrorKind::WriteZero.into()))
+        })
 }
 
 /// Fills `buf`.
@@ -65,9 +67,10 @@ pub(super) fn read_all(
     buf: &mut [u8],
 ) -> Result<(), (u64, io::Error)> {
     let len = buf.len();
-    transfer(from.padded(), len, |done| from.read_at(offset + done as u64, &mut buf[done..])).map_err(
-        |(done, error)| (offset + done as u64, error.unwrap_or(io::ErrorKind::UnexpectedEof.into())),
-    )
+    transfer(from.padded(), len, |done| from.read_at(offset + done as u64, &mut buf[done..]))
+        .map_err(|(done, error)| {
+            (offset + done as u64, error.unwrap_or(io::ErrorKind::UnexpectedEof.into()))
+        })
 }
 
 /// Repeats `step(done)` until `len` bytes are done; otherwise how many were, and the error where there was one.

@@ -80,8 +80,11 @@ fn changed<T: PartialEq + std::fmt::Debug>(
 fn open_block(target: &Target) -> Result<Device> {
     let path = || target.path.clone();
     let flags = OFlag::O_EXCL | OFlag::O_DIRECT | OFlag::O_CLOEXEC;
-    let opened =
-        OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(&target.canonical);
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits())
+        .open(&target.canonical);
     let file = opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EBUSY) => Refusal::Busy { path: path() }.into(),
         Some(Errno::ENOMEDIUM) => Refusal::NoMedium { path: path() }.into(),
@@ -153,11 +156,14 @@ impl Destination for Device {
     }
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let aligned = offset.is_multiple_of(DIRECT_BYTES) && (buf.len() as u64).is_multiple_of(DIRECT_BYTES);
+        let aligned =
+            offset.is_multiple_of(DIRECT_BYTES) && (buf.len() as u64).is_multiple_of(DIRECT_BYTES);
         if let Some(direct) = self.direct.as_ref().filter(|_| aligned) {
             match direct.read_at(buf, offset) {
                 // Accepted at open, refused here: the cache was dropped, so the other way is as good.
-                Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => self.direct = None,
+                Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                    self.direct = None
+                }
                 result => return result,
             }
         }
@@ -170,7 +176,8 @@ impl Destination for Device {
             // After the fsync every page is clean, and clean pages are dropped.
             posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
             if self.direct.is_none() {
-                let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file));
+                let again =
+                    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file));
                 let flags = (OFlag::O_DIRECT | OFlag::O_CLOEXEC).bits();
                 self.direct = OpenOptions::new().read(true).custom_flags(flags).open(again).ok();
             }

@@ -132,7 +132,8 @@ fn check_new_file(system: &System, path: &Path) -> Result<Target> {
     let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(Refusal::NotADevice { path: path.to_owned(), what: "a directory" }.into());
     };
-    let folder = fs::canonicalize(folder).map_err(|e| Error::io("opening the folder of card", path, e))?;
+    let folder =
+        fs::canonicalize(folder).map_err(|e| Error::io("opening the folder of card", path, e))?;
     if is_among_devices(system, &folder) {
         return Err(Refusal::NoSuchDevice { path: path.to_owned() }.into());
     }

@@ -20,14 +20,18 @@ pub(super) fn refuse_if_in_use(
 ) -> Result<(), Refusal> {
     let family = disk.family();
     if family.is_empty() {
-        return Err(Refusal::Unexamined { path: path.to_owned(), missing: disk.folder().join("dev") });
+        return Err(Refusal::Unexamined {
+            path: path.to_owned(),
+            missing: disk.folder().join("dev"),
+        });
     }
     let member = |number| family.iter().find(|member| member.number == number);
 
     let mounts = mounts(system, path)?;
     let mounted: Vec<(&Member, &Mount)> =
         mounts.iter().filter_map(|mount| Some((member(mount.number)?, mount))).collect();
-    let is_system = |mount: &Mount| SYSTEM_MOUNTS.iter().any(|point| mount.point == Path::new(point));
+    let is_system =
+        |mount: &Mount| SYSTEM_MOUNTS.iter().any(|point| mount.point == Path::new(point));
     if let Some((member, mount)) = mounted.iter().find(|(_, mount)| is_system(mount)) {
         return Err(Refusal::SystemDisk {
             path: path.to_owned(),
@@ -104,7 +108,8 @@ fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|digits| digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        let octal =
+            after.get(..3).filter(|digits| digits.iter().all(|d| (b'0'..=b'7').contains(d)));
         match (first, octal) {
             (b'\\', Some(d)) if d[0] <= b'3' => {
                 bytes.push((d[0] - b'0') * 64 + (d[1] - b'0') * 8 + (d[2] - b'0'));

@@ -76,7 +76,10 @@ impl<'a> OneCard<'a> {
     }
 
     /// Writes and verifies the card. After an error the start of the card is zeroed, again or still.
-    pub(super) fn run(mut self, messages: &Receiver<Message>) -> std::result::Result<Written, Failure> {
+    pub(super) fn run(
+        mut self,
+        messages: &Receiver<Message>,
+    ) -> std::result::Result<Written, Failure> {
         self.story(messages).map_err(|error| Failure { error, state: self.clean_up() })
     }
 
@@ -261,7 +264,9 @@ impl<'a> OneCard<'a> {
             Ok(()) => CardState::NotBootable,
             // It is zeros already, and nothing has been written there since.
             Err(_) if self.stage == Stage::Erased => CardState::NotBootable,
-            Err(Error::Io { source, .. } | Error::IoAt { source, .. }) => CardState::Unknown(source),
+            Err(Error::Io { source, .. } | Error::IoAt { source, .. }) => {
+                CardState::Unknown(source)
+            }
             Err(other) => CardState::Unknown(Arc::new(std::io::Error::other(other.to_string()))),
         }
     }
@@ -286,9 +291,8 @@ impl<'a> OneCard<'a> {
     /// Writes `data`, without its zeros where they are there already.
     fn put(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         // While cleaning up, a fresh file may hold what was written a moment ago.
-        let skip_zeros = self.destination.unwritten_is_zero()
-            && self.stage == Stage::Erased
-            && !data.is_empty();
+        let skip_zeros =
+            self.destination.unwritten_is_zero() && self.stage == Stage::Erased && !data.is_empty();
         let pieces = if skip_zeros { BLOCK_BYTES } else { data.len().max(1) };
         for (at, piece) in (offset..).step_by(pieces).zip(data.chunks(pieces)) {
             if skip_zeros && piece.iter().all(|byte| *byte == 0) {

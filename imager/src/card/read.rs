@@ -39,9 +39,10 @@ pub fn read(path: &Path) -> Result<ReadCard> {
     let table = PartitionTable::parse(&start, Some(size_bytes))
         .map_err(|problem| Error::Table { path: path.to_owned(), problem })?;
     let disk = OpenFile { file: &file, size_bytes };
-    let (boot, fat) = table.boot_partition(&disk).map_err(failed)?.ok_or_else(|| {
-        Error::NoFatPartition { path: path.to_owned(), found: table.describe() }
-    })?;
+    let (boot, fat) = table
+        .boot_partition(&disk)
+        .map_err(failed)?
+        .ok_or_else(|| Error::NoFatPartition { path: path.to_owned(), found: table.describe() })?;
     Ok(ReadCard { path: path.to_owned(), file, size_bytes, table, boot, fat })
 }
 

@@ -183,8 +183,10 @@ pub(super) fn number_of_node(system: &System, path: &Path) -> Option<DeviceNumbe
 fn children(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     // Through the links that sysfs is full of, so that a name is the device's own.
-    let mut folders: Vec<PathBuf> =
-        entries.filter_map(|entry| fs::canonicalize(entry.path()).ok()).filter(|p| p.is_dir()).collect();
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(|entry| fs::canonicalize(entry.path()).ok())
+        .filter(|p| p.is_dir())
+        .collect();
     folders.sort();
     folders
 }

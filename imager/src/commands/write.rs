@@ -130,7 +130,10 @@ fn targets(cards: &[PathBuf], request: &Request) -> Result<Vec<Target>, Failure>
     for path in cards {
         let target = guard::check(&system, path, request)?;
         if targets.iter().any(|other| other.canonical == target.canonical) {
-            return Err(Failure::new(Exit::Usage, format!("card `{}` is given twice", path.display())));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("card `{}` is given twice", path.display()),
+            ));
         }
         targets.push(target);
     }
@@ -155,11 +158,15 @@ fn confirm(args: &Args, console: &Console, targets: &[Target]) -> Result<(), Fai
     if args.yes || targets.iter().all(|target| target.kind == guard::Kind::NewFile) {
         return Ok(());
     }
-    let list: Vec<String> = targets.iter().map(|target| format!("  {}", target.describe())).collect();
+    let list: Vec<String> =
+        targets.iter().map(|target| format!("  {}", target.describe())).collect();
     let list = list.join("\n");
     if !console.can_ask() {
-        return Err(Failure::new(Exit::Refused, format!("not confirmed: this would overwrite\n{list}"))
-            .help("add `--yes` where nobody can answer"));
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("not confirmed: this would overwrite\n{list}"),
+        )
+        .help("add `--yes` where nobody can answer"));
     }
     let answer = console.ask(&format!("Everything on it will be lost:\n{list}\nWrite?"));
     match answer {

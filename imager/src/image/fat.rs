@@ -67,7 +67,8 @@ fn parse_any(s: &[u8; 512]) -> Option<AnyFat> {
     let sectors = if u16_at(19) != 0 { u16_at(19) } else { u32_at(32) };
     let fat_sectors = if u16_at(22) != 0 { u16_at(22) } else { u32_at(36) };
     let root_sectors = (root_entries * 32).div_ceil(sector_bytes);
-    let system = u64::from(reserved) + u64::from(fats) * u64::from(fat_sectors) + u64::from(root_sectors);
+    let system =
+        u64::from(reserved) + u64::from(fats) * u64::from(fat_sectors) + u64::from(root_sectors);
     let clusters = u64::from(sectors).checked_sub(system)? / u64::from(sectors_per_cluster);
     let kind = match clusters {
         0 => return None,
@@ -131,7 +132,11 @@ mod tests {
     #[test]
     fn others_are_not_fat() {
         let good = sector(true, 131_072, 1009);
-        assert_eq!(FatBootSector::parse(&good, (64 << 20) - 512), None, "larger than its partition");
+        assert_eq!(
+            FatBootSector::parse(&good, (64 << 20) - 512),
+            None,
+            "larger than its partition"
+        );
         for (at, value) in [(0, 3), (12, 3), (13, 3), (14, 0), (16, 3), (21, 3), (510, 3)] {
             let mut bad = good;
             bad[at] = value;

@@ -236,7 +236,12 @@ impl Decoding<'_> {
 
     /// Gives back what was decoded beyond the boot partition (at most the first MiB, where the partition is tiny, or
     /// what an earlier candidate needed) as the beginning of the rest.
-    fn split(self, boot: Partition, fat: FatBootSector, table: PartitionTable) -> Result<(Head, Rest)> {
+    fn split(
+        self,
+        boot: Partition,
+        fat: FatBootSector,
+        table: PartitionTable,
+    ) -> Result<(Head, Rest)> {
         let end = boot.end_bytes();
         let mut head = SparseBytes::new();
         let mut piece = vec![0; STEP_BYTES];

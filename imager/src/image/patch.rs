@@ -75,7 +75,9 @@ impl Patch {
     /// Lays the changes over `buf`, which holds the base from `offset` bytes on.
     pub fn apply(&self, offset: u64, buf: &mut [u8]) {
         let end = offset.saturating_add(buf.len() as u64);
-        for (number, sector) in self.sectors.range(offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES)) {
+        for (number, sector) in
+            self.sectors.range(offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES))
+        {
             let start = number * SECTOR_BYTES;
             let from = start.max(offset);
             let to = (start + SECTOR_BYTES).min(end);

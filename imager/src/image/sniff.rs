@@ -91,8 +91,9 @@ pub fn sniff(start: &[u8]) -> Format {
 pub(super) fn describe_non_image(start: &[u8]) -> &'static str {
     let text = &start[..start.len().min(SNIFF_BYTES)];
     let trimmed = text.trim_ascii_start();
-    if trimmed.len() >= 5 && (trimmed[0] == b'<' && trimmed[1..].starts_with(b"!DOC")
-        || trimmed[..5].eq_ignore_ascii_case(b"<html"))
+    if trimmed.len() >= 5
+        && (trimmed[0] == b'<' && trimmed[1..].starts_with(b"!DOC")
+            || trimmed[..5].eq_ignore_ascii_case(b"<html"))
     {
         return "it is a web page: the download went wrong";
     }
@@ -105,7 +106,10 @@ pub(super) fn describe_non_image(start: &[u8]) -> &'static str {
     if text.starts_with(b"\x7fELF") {
         return "it is a program";
     }
-    if text.get(3..8) == Some(b"MSDOS") || text.get(54..57) == Some(b"FAT") || text.get(82..85) == Some(b"FAT") {
+    if text.get(3..8) == Some(b"MSDOS")
+        || text.get(54..57) == Some(b"FAT")
+        || text.get(82..85) == Some(b"FAT")
+    {
         return "it is a bare FAT file system without a partition table";
     }
     "no partition table"

@@ -78,7 +78,13 @@ mod tests {
     use super::*;
 
     fn partition(offset_bytes: u64, size_bytes: u64) -> Partition {
-        Partition { number: 1, offset_bytes, size_bytes, kind: PartitionKind::Mbr(0x0c), uuid: None }
+        Partition {
+            number: 1,
+            offset_bytes,
+            size_bytes,
+            kind: PartitionKind::Mbr(0x0c),
+            uuid: None,
+        }
     }
 
     #[test]

@@ -90,8 +90,7 @@ impl<R: Read> XzReader<R> {
         self.consumed_bytes += taken;
 
         let (path, offset_bytes) = (&self.path, self.consumed_bytes);
-        let corrupt =
-            |problem| Error::Corrupt { path: path.clone(), problem, offset_bytes };
+        let corrupt = |problem| Error::Corrupt { path: path.clone(), problem, offset_bytes };
         let garbage =
             || Error::TrailingGarbage { path: path.clone(), format: FORMAT, offset_bytes: start };
         match result {

@@ -35,7 +35,9 @@ fn last_stream(file: &File, end: u64) -> Option<Stream> {
     let footer_at = footer_end.checked_sub(FRAME_BYTES)?;
     let mut footer = [0; FRAME_BYTES as usize];
     file.read_exact_at(&mut footer, footer_at).ok()?;
-    let u32_at = |at: usize| u32::from_le_bytes([footer[at], footer[at + 1], footer[at + 2], footer[at + 3]]);
+    let u32_at = |at: usize| {
+        u32::from_le_bytes([footer[at], footer[at + 1], footer[at + 2], footer[at + 3]])
+    };
     if &footer[10..] != b"YZ" || crc32fast::hash(&footer[4..10]) != u32_at(0) {
         return None;
     }

@@ -16,7 +16,9 @@ pub fn expand(expression: &str) -> Result<Vec<String>, PlanError> {
     for item in expression.split(',') {
         expand_item(item.trim(), &mut names)?;
         if names.len() > MAX_NAMES {
-            return Err(PlanError::Hostname(format!("`{expression}` stands for more than {MAX_NAMES} names")));
+            return Err(PlanError::Hostname(format!(
+                "`{expression}` stands for more than {MAX_NAMES} names"
+            )));
         }
     }
     for (index, name) in names.iter().enumerate() {
@@ -33,10 +35,12 @@ fn expand_item(item: &str, names: &mut Vec<String>) -> Result<(), PlanError> {
         names.push(item.to_owned());
         return Ok(());
     };
-    let wrong = || PlanError::Hostname(format!("`{item}` is not a range of host names, as in `pi[01-04]`"));
+    let wrong =
+        || PlanError::Hostname(format!("`{item}` is not a range of host names, as in `pi[01-04]`"));
     let (range, after) = rest.split_once(']').ok_or_else(wrong)?;
     let (first, last) = range.split_once('-').ok_or_else(wrong)?;
-    let digits = |text: &str| (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |text: &str| (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(first) || !digits(last) || after.contains(['[', ']']) {
         return Err(wrong());
     }
@@ -64,7 +68,18 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_told() {
-        for bad in ["", "a,", "pi[1-", "pi[2-1]", "pi[a-b]", "pi[1-9999]", "pi[1]", "a,a", "pi[1-2][3-4]", "La"] {
+        for bad in [
+            "",
+            "a,",
+            "pi[1-",
+            "pi[2-1]",
+            "pi[a-b]",
+            "pi[1-9999]",
+            "pi[1]",
+            "a,a",
+            "pi[1-2][3-4]",
+            "La",
+        ] {
             assert!(expand(bad).is_err(), "{bad}");
         }
     }

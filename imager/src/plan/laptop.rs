@@ -24,16 +24,24 @@ impl Laptop {
     /// Asks the environment and the files under `root` (`/`).
     pub fn ask(root: &Path, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let person = set("SUDO_USER").or_else(|| set("USER")).filter(|user| person::user_name(user).is_ok());
+        let person =
+            set("SUDO_USER").or_else(|| set("USER")).filter(|user| person::user_name(user).is_ok());
         let home = match set("SUDO_USER") {
             // sudo may keep root's HOME; passwd(5) knows the caller's.
             Some(user) => home_of(root, &user),
             None => set("HOME").map(PathBuf::from),
         };
         Self {
-            timezone: iana_time_zone::get_timezone().ok().filter(|zone| locale::timezone(zone).is_ok()),
-            locale: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(&set).and_then(|name| posix_locale(&name)),
-            keyboard: fs::read_to_string(root.join("etc/default/keyboard")).ok().and_then(|text| keyboard(&text)),
+            timezone: iana_time_zone::get_timezone()
+                .ok()
+                .filter(|zone| locale::timezone(zone).is_ok()),
+            locale: ["LC_ALL", "LC_CTYPE", "LANG"]
+                .into_iter()
+                .find_map(&set)
+                .and_then(|name| posix_locale(&name)),
+            keyboard: fs::read_to_string(root.join("etc/default/keyboard"))
+                .ok()
+                .and_then(|text| keyboard(&text)),
             user: person,
             ssh_keys: home.map(|home| public_keys(&home.join(".ssh"))).unwrap_or_default(),
         }
@@ -94,7 +102,8 @@ fn public_keys(folder: &Path) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me";
 
     #[test]
     fn the_person_behind_sudo_is_asked_for() {
@@ -103,10 +112,18 @@ mod tests {
         fs::create_dir_all(&ssh).unwrap();
         fs::create_dir_all(root.path().join("etc/default")).unwrap();
         let home = root.path().join("home/jean");
-        fs::write(root.path().join("etc/passwd"), format!("root:x:0:0::/root:/bin/sh\njean:x:1000:1000::{}:/bin/sh\n", home.display())).unwrap();
+        fs::write(
+            root.path().join("etc/passwd"),
+            format!("root:x:0:0::/root:/bin/sh\njean:x:1000:1000::{}:/bin/sh\n", home.display()),
+        )
+        .unwrap();
         fs::write(ssh.join("id_ed25519.pub"), format!("{KEY}\n")).unwrap();
         fs::write(ssh.join("id_ed25519"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
-        fs::write(root.path().join("etc/default/keyboard"), "XKBMODEL=\"pc105\"\nXKBLAYOUT=\"de,us\"\nXKBVARIANT=\"nodeadkeys,\"\n").unwrap();
+        fs::write(
+            root.path().join("etc/default/keyboard"),
+            "XKBMODEL=\"pc105\"\nXKBLAYOUT=\"de,us\"\nXKBVARIANT=\"nodeadkeys,\"\n",
+        )
+        .unwrap();
         let environment = |name: &str| match name {
             "SUDO_USER" => Some("jean".to_owned()),
             "USER" => Some("root".to_owned()),

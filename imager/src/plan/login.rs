@@ -62,7 +62,8 @@ pub fn read_key_files(paths: &[PathBuf]) -> Result<Vec<String>, PlanError> {
         if text.contains("PRIVATE KEY") {
             return Err(wrong("is a private key; give the public one, which ends in .pub".into()));
         }
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines =
+            text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let before = keys.len();
         for line in lines {
             person::ssh_key(line).map_err(&wrong)?;
@@ -93,7 +94,8 @@ mod tests {
     use super::*;
     use sha_crypt::PasswordVerifier as _;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me";
 
     fn file(content: &[u8]) -> tempfile::NamedTempFile {
         let file = tempfile::Builder::new().prefix("pikube-test-").tempfile().unwrap();

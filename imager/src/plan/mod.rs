@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use pikube_config::values::{host, locale, person};
 use pikube_config::{
-    FirstbootPlan, Network, Node, Problem, Problems, Role, SCHEMA, Secrets, Swap, System, Time, User,
+    FirstbootPlan, Network, Node, Problem, Problems, Role, SCHEMA, Secrets, Swap, System, Time,
+    User,
 };
 use thiserror::Error;
 
@@ -17,6 +18,9 @@ use crate::boot::NodeFiles;
 
 pub use laptop::Laptop;
 pub use login::{PasswordHash, hash_password_file, read_key_files};
+
+/// Login user where the caller's own name cannot be one, as root's: the name that Raspberry Pi OS made usual.
+const FALLBACK_USER: &str = "pi";
 
 /// What a person asked for, still unchecked.
 #[derive(Debug, Clone)]
@@ -50,7 +54,7 @@ pub enum PlanError {
     #[error("{0}")]
     Hostname(String),
     /// Names and cards do not match.
-    #[error("{names} host names for {cards} cards")]
+    #[error("{names} host name(s) for {cards} card(s)")]
     Count {
         /// Names given.
         names: usize,
@@ -63,9 +67,6 @@ pub enum PlanError {
     /// Settings that are wrong, all at once.
     #[error("{0}")]
     Settings(Problems),
-    /// Nobody could log in under this name.
-    #[error("no login user: your name on this computer cannot be one on a node")]
-    NoUser,
     /// A file named in an option.
     #[error("reading `{path}`: {message}")]
     File {
@@ -80,14 +81,15 @@ impl PlanError {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            PlanError::Hostname(_) => Some("use one label of letters a to z, digits and hyphens".into()),
-            PlanError::Count { .. } => {
-                Some("give one name per card: `--hostname fregate,black-pearl` or `pi[01-04]`".into())
+            PlanError::Hostname(_) => {
+                Some("use one label of letters a to z, digits and hyphens".into())
             }
+            PlanError::Count { .. } => Some(
+                "give one name per card: `--hostname fregate,black-pearl` or `pi[01-04]`".into(),
+            ),
             PlanError::Masters(_) => {
                 Some("write the master first, then the others with `--role worker`".into())
             }
-            PlanError::NoUser => Some("name one with `--user NAME`".into()),
             PlanError::Settings(_) | PlanError::File { .. } => None,
         }
     }
@@ -111,10 +113,14 @@ pub fn nodes(
         return Err(PlanError::Masters(cards));
     }
     check(settings)?;
-    let user = settings.user.clone().or_else(|| laptop.user.clone()).ok_or(PlanError::NoUser)?;
-    let choose = |asked: &Option<String>, own: &Option<String>| asked.clone().or_else(|| own.clone());
-    let ssh_keys =
-        if settings.ssh_keys.is_empty() { laptop.ssh_keys.clone() } else { settings.ssh_keys.clone() };
+    let choose =
+        |asked: &Option<String>, own: &Option<String>| asked.clone().or_else(|| own.clone());
+    let user = choose(&settings.user, &laptop.user).unwrap_or_else(|| FALLBACK_USER.to_owned());
+    let ssh_keys = if settings.ssh_keys.is_empty() {
+        laptop.ssh_keys.clone()
+    } else {
+        settings.ssh_keys.clone()
+    };
     let node = |hostname: String| NodeFiles {
         plan: FirstbootPlan {
             schema: SCHEMA,
@@ -204,6 +210,9 @@ mod tests {
         assert_eq!(node.plan.user.as_ref().unwrap().name, "captain");
         assert!(node.plan.to_toml().is_ok());
         assert!(!has_login(node));
+        let root = Settings { user: None, ..settings() };
+        let node = &nodes(&root, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap()[0];
+        assert_eq!(node.plan.user.as_ref().unwrap().name, "pi");
     }
 
     #[test]
@@ -214,7 +223,8 @@ mod tests {
             user: Some("root".into()),
             ..settings()
         };
-        let error = nodes(&asked, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
+        let error =
+            nodes(&asked, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
         for part in ["--timezone", "Europe/Paris", "--ntp", "--user"] {
             assert!(error.contains(part), "{part} not in {error}");
         }

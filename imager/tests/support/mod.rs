@@ -1,5 +1,6 @@
 //! Small images with a real partition table and a real FAT, made by sfdisk, mkfs.vfat and mtools.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -12,7 +13,8 @@ pub const CONFIG: &str = "# For more options and information see\ndtparam=audio=
 pub const ISSUE: &str = "Raspberry Pi reference 2025-11-24\nGenerated using pi-gen, https://github.com/RPi-Distro/pi-gen, 0000, stage2\n";
 pub const TRIXIE_CMDLINE: &str = "console=serial0,115200 console=tty1 root=PARTUUID=d9b3a0f1-02 rootfstype=ext4 fsck.repair=yes rootwait resize\n";
 
-pub const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop";
+pub const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop";
 
 /// First sector of the boot partition, as in Raspberry Pi OS' images.
 const BOOT_SECTOR: u64 = 8192;
@@ -35,7 +37,10 @@ pub struct TestImage {
 
 impl TestImage {
     pub fn raspberry_pi_os_trixie(fat: Fat) -> Self {
-        Self::with_files(fat, &[("config.txt", CONFIG), ("issue.txt", ISSUE), ("cmdline.txt", TRIXIE_CMDLINE)])
+        Self::with_files(
+            fat,
+            &[("config.txt", CONFIG), ("issue.txt", ISSUE), ("cmdline.txt", TRIXIE_CMDLINE)],
+        )
     }
 
     /// An image whose boot partition has these files, a kernel, and a folder.
@@ -44,7 +49,8 @@ impl TestImage {
             Fat::Sixteen => (32 << 10, "16", "e"),
             Fat::ThirtyTwo => (128 << 10, "32", "c"),
         };
-        let mut file = tempfile::Builder::new().prefix("pikube-test-").suffix(".img").tempfile().unwrap();
+        let mut file =
+            tempfile::Builder::new().prefix("pikube-test-").suffix(".img").tempfile().unwrap();
         let root_sector = BOOT_SECTOR + boot_sectors;
         file.as_file().set_len((root_sector + ROOT_SECTORS) * 512).unwrap();
         let layout = format!(
@@ -78,7 +84,8 @@ impl TestImage {
 
     /// An image with one Linux partition.
     pub fn without_fat() -> Self {
-        let file = tempfile::Builder::new().prefix("pikube-test-").suffix(".img").tempfile().unwrap();
+        let file =
+            tempfile::Builder::new().prefix("pikube-test-").suffix(".img").tempfile().unwrap();
         file.as_file().set_len(32 << 20).unwrap();
         pipe(Command::new("sfdisk").arg("-q").arg(file.path()), "label: dos\n8192,,83\n");
         Self { file, boot_offset_bytes: 0, boot_size_bytes: 0 }
@@ -95,7 +102,9 @@ pub fn kernel() -> Vec<u8> {
 }
 
 fn pattern(bytes: usize) -> Vec<u8> {
-    (0..bytes as u64 / 8).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect()
+    (0..bytes as u64 / 8)
+        .flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .collect()
 }
 
 /// Stand-in agents: an ELF header of the right machine, and that many bytes in all.
