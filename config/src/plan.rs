@@ -262,6 +262,16 @@ impl FirstbootPlan {
         Ok(plan)
     }
 
+    /// Host name and role as far as they are valid, whatever else is wrong with the text: so that a report on a plan
+    /// that cannot be used still says whose it is.
+    pub fn identity(text: &str) -> (Option<String>, Option<Role>) {
+        let table = schema::parse(text).unwrap_or_default();
+        let value = |key| table.get("node").and_then(|node| node.get(key)?.as_str());
+        let hostname = value("hostname").filter(|name| host::hostname(name).is_ok());
+        let role = Role::ALL.into_iter().find(|role| Some(role.name()) == value("role"));
+        (hostname.map(str::to_owned), role)
+    }
+
     /// The plan as it is written to the card.
     ///
     /// # Errors

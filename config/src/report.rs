@@ -14,8 +14,9 @@ pub struct Report {
     pub schema: i64,
     /// Host name from the plan.
     pub node: String,
-    /// Role from the plan.
-    pub role: Role,
+    /// Role from the plan; absent where the plan cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
     /// Version of the agent that wrote this.
     pub agent: String,
     /// Where the node stands.
@@ -89,7 +90,8 @@ impl Report {
             RunState::Done => "done",
         };
         let mut text = String::new();
-        let _ = writeln!(text, "{} ({}): {state}", self.node, self.role.name());
+        let role = self.role.map_or_else(String::new, |role| format!(" ({})", role.name()));
+        let _ = writeln!(text, "{}{role}: {state}", self.node);
         let _ = writeln!(text, "{}", self.message);
         if let Some(help) = &self.help {
             let _ = writeln!(text, "help: {help}");

@@ -146,3 +146,13 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_plan_that_cannot_be_used_still_says_whose_it_is() {
+    let text = "schema = 1\nflashed_at = 7\n[node]\nhostname = 'fregate'\nrole = 'worker'\n";
+    assert!(FirstbootPlan::from_toml(text).is_err());
+    assert_eq!(FirstbootPlan::identity(text), (Some("fregate".to_owned()), Some(Role::Worker)));
+    let text = "[node]\nhostname = 'Fregate'\nrole = 'boss'\n";
+    assert_eq!(FirstbootPlan::identity(text), (None, None));
+    assert_eq!(FirstbootPlan::identity("not TOML"), (None, None));
+}

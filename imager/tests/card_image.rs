@@ -1,4 +1,5 @@
 //! Decoding images: whatever they are packed in they give the same bytes, and what is broken is found.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "card_images.rs"]
 mod images;

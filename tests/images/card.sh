@@ -22,7 +22,9 @@ uuid=5069b007-0000-4000-8000-0000$disk_id
 rm -f "$out.root" "$out.fat"
 mke2fs -q -F -t ext4 -T default -b 4096 -O '^metadata_csum_seed,^orphan_file' -L "$root_label" -U "$uuid" \
   -E "hash_seed=$uuid,lazy_itable_init=0,lazy_journal_init=0,nodiscard" -d "$tree" "$out.root" "${root_mib}M" > /dev/null
-mkfs.vfat --invariant -F 32 -s 8 -n "$fat_label" -i "$disk_id" -C "$out.fat" $((fat_mib * 1024)) > /dev/null
+# it warns of the lower-case label that Raspberry Pi OS has
+mkfs.vfat --invariant -F 32 -s 8 -n "$fat_label" -i "$disk_id" -C "$out.fat" $((fat_mib * 1024)) 2>&1 > /dev/null |
+  { grep -v 'lowercase labels' >&2 || true; }
 # shellcheck disable=SC2016 # the inner shell expands them
 (cd "$boot" && find . -mindepth 1 -maxdepth 1 -print0 | sort -z | xargs -0 sh -c 'mcopy -s -m -Q -i "$0" "$@" ::' "$out.fat")
 

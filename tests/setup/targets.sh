@@ -3,5 +3,5 @@
 set -euo pipefail
 sysroot=$(rustc --print sysroot)
 for target in "$@"; do
-    ls "$sysroot/lib/rustlib/$target/lib/"libstd-*.rlib >/dev/null 2>&1 || rustup target add "$target"
+    ls "$sysroot/lib/rustlib/$target/lib/"libcore-*.rlib >/dev/null 2>&1 || rustup target add "$target"
 done

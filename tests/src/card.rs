@@ -42,7 +42,11 @@ impl Card {
         let path = path.into();
         run(Command::new("cp").args(["--sparse=always", "--"]).arg(image).arg(&path))?;
         let file = File::options().write(true).open(&path)?;
-        ensure!(file.metadata()?.len() <= size_bytes, "{} is larger than the card", image.display());
+        ensure!(
+            file.metadata()?.len() <= size_bytes,
+            "{} is larger than the card",
+            image.display()
+        );
         file.set_len(size_bytes)?;
         Ok(Self { path })
     }
@@ -100,7 +104,10 @@ impl Card {
     pub fn boot_names(&self) -> Result<Vec<String>> {
         let output = run(self.mtools("mdir")?.args(["-b", "-a", "::"]))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text.lines().map(|line| line.trim_start_matches("::/").trim_end_matches('/').to_owned()).collect())
+        Ok(text
+            .lines()
+            .map(|line| line.trim_start_matches("::/").trim_end_matches('/').to_owned())
+            .collect())
     }
 
     /// Puts a file on the boot partition, over one of the same name.
@@ -121,7 +128,8 @@ impl Card {
     /// When debugfs cannot open the root.
     pub fn root_file(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let request = format!("cat \"{path}\"");
-        let output = run(Command::new("debugfs").arg("-R").arg(request).arg(self.root_argument()?))?;
+        let output =
+            run(Command::new("debugfs").arg("-R").arg(request).arg(self.root_argument()?))?;
         if String::from_utf8_lossy(&output.stderr).contains("File not found") {
             return Ok(None);
         }

@@ -6,9 +6,11 @@
 //! * [`probe`]: the questions that a running node answers about itself
 //! * [`node`]: the whole story of one card: write, first boot, further boots
 //! * [`images`]: the images that `images/build.sh` made
+//! * [`dice`]: chance that can be repeated
 //! * [`needs`]: what a test needs and this computer may not have
 
 pub mod card;
+pub mod dice;
 pub mod images;
 pub mod machine;
 pub mod needs;

@@ -27,8 +27,14 @@ struct Pi {
 
 impl Pi {
     fn new() -> Self {
-        let pi = Self { folder: tempfile::Builder::new().prefix("pikube-test-").tempdir().unwrap() };
-        for folder in ["boot", "root/etc/rpi", "root/usr/lib/systemd/system", "root/etc/systemd/system/multi-user.target.wants"] {
+        let pi =
+            Self { folder: tempfile::Builder::new().prefix("pikube-test-").tempdir().unwrap() };
+        for folder in [
+            "boot",
+            "root/etc/rpi",
+            "root/usr/lib/systemd/system",
+            "root/etc/systemd/system/multi-user.target.wants",
+        ] {
             fs::create_dir_all(pi.path(folder)).unwrap();
         }
         let machine = Command::new("uname").arg("-m").output().unwrap().stdout;
@@ -66,7 +72,12 @@ impl Pi {
         let path = self.path("boot/pikube-launch.sh");
         fs::write(&path, script).unwrap();
         let root = self.path("root");
-        Command::new(shell[0]).args(&shell[1..]).arg(path).env("PIKUBE_ROOT", root).output().unwrap()
+        Command::new(shell[0])
+            .args(&shell[1..])
+            .arg(path)
+            .env("PIKUBE_ROOT", root)
+            .output()
+            .unwrap()
     }
 
     /// Everything the launcher is for.
@@ -74,7 +85,11 @@ impl Pi {
         let units = "root/etc/systemd/system";
         assert_eq!(self.read("boot/cmdline.txt").trim_end(), KEPT, "{context}");
         assert_eq!(self.read("boot/cmdline.txt").len(), CMDLINE.len(), "{context}: not in place");
-        assert_eq!(self.read("root/usr/local/lib/pikube/pikube-agent"), "the agent's binary", "{context}");
+        assert_eq!(
+            self.read("root/usr/local/lib/pikube/pikube-agent"),
+            "the agent's binary",
+            "{context}"
+        );
         assert_eq!(mode(&self.path("root/usr/local/lib/pikube/pikube-agent")), 0o755, "{context}");
         assert_eq!(self.read("root/etc/pikube/pikube.toml"), PLAN, "{context}");
         assert_eq!(self.read("root/etc/pikube/pikube-secrets.toml"), SECRETS, "{context}");
@@ -82,9 +97,20 @@ impl Pi {
         assert_eq!(mode(&self.path("root/etc/pikube")), 0o700, "{context}");
         assert!(!self.path("boot/pikube-secrets.toml").exists(), "{context}");
         assert_eq!(self.read(&format!("{units}/pikube-agent.service")), UNIT, "{context}");
-        assert_eq!(self.read(&format!("{units}/multi-user.target.wants/pikube-agent.service")), UNIT, "{context}");
-        assert!(!self.path(&format!("{units}/multi-user.target.wants/dphys-swapfile.service")).exists(), "{context}");
-        assert_eq!(self.read("root/etc/rpi/swap.conf.d/90-pikube.conf"), "[Main]\nMechanism=none\n", "{context}");
+        assert_eq!(
+            self.read(&format!("{units}/multi-user.target.wants/pikube-agent.service")),
+            UNIT,
+            "{context}"
+        );
+        assert!(
+            !self.path(&format!("{units}/multi-user.target.wants/dphys-swapfile.service")).exists(),
+            "{context}"
+        );
+        assert_eq!(
+            self.read("root/etc/rpi/swap.conf.d/90-pikube.conf"),
+            "[Main]\nMechanism=none\n",
+            "{context}"
+        );
         let masked = fs::read_link(self.path(&format!("{units}/userconfig.service"))).unwrap();
         assert_eq!(masked, Path::new("/dev/null"), "{context}");
     }
@@ -123,7 +149,12 @@ fn cut_at_any_line_another_run_ends_in_the_same_place() {
             let cut = cut.join("\n");
             let pi = Pi::new();
             fs::write(pi.path("cut.sh"), &cut).unwrap();
-            let valid = Command::new(shell[0]).args(&shell[1..]).arg("-n").arg(pi.path("cut.sh")).output().unwrap();
+            let valid = Command::new(shell[0])
+                .args(&shell[1..])
+                .arg("-n")
+                .arg(pi.path("cut.sh"))
+                .output()
+                .unwrap();
             if !valid.status.success() || lines[position - 1].ends_with(['\\', '|', '&']) {
                 continue;
             }
@@ -131,14 +162,21 @@ fn cut_at_any_line_another_run_ends_in_the_same_place() {
             cuts += usize::from(output.status.code().is_none());
             if pi.path("boot/pikube-secrets.toml").exists() {
                 // Never lost: either still whole on the card, or safe on the root file system.
-                let on_card = fs::read_to_string(pi.path("boot/pikube-secrets.toml")).unwrap() == SECRETS;
+                let on_card =
+                    fs::read_to_string(pi.path("boot/pikube-secrets.toml")).unwrap() == SECRETS;
                 let safe = pi.path("root/etc/pikube/pikube-secrets.toml");
-                assert!(on_card || fs::read_to_string(safe).unwrap() == SECRETS, "secrets lost at line {position}");
+                assert!(
+                    on_card || fs::read_to_string(safe).unwrap() == SECRETS,
+                    "secrets lost at line {position}"
+                );
             }
             if pi.read("boot/cmdline.txt").contains("systemd.run=") {
                 pi.run(shell, LAUNCHER);
             }
-            pi.assert_installed(&format!("{shell:?}, cut after line {position}: {}", lines[position - 1]));
+            pi.assert_installed(&format!(
+                "{shell:?}, cut after line {position}: {}",
+                lines[position - 1]
+            ));
         }
         assert!(cuts > 30, "{shell:?} was cut only {cuts} times");
     }
@@ -155,7 +193,11 @@ fn a_card_without_an_agent_says_so_and_boots_on() {
         assert!(output.status.success(), "{output:?}");
         assert!(pi.read("boot/pikube-report.txt").contains("no agent for"), "{shell:?}");
         assert_eq!(pi.read("boot/cmdline.txt").trim_end(), KEPT);
-        assert_eq!(pi.read("boot/pikube-secrets.toml"), SECRETS, "secrets are kept until someone can use them");
+        assert_eq!(
+            pi.read("boot/pikube-secrets.toml"),
+            SECRETS,
+            "secrets are kept until someone can use them"
+        );
     }
 }
 
@@ -166,7 +208,9 @@ fn swap_that_is_kept_and_users_that_are_left_alone_stay() {
         fs::write(pi.path("boot/pikube.toml"), "[system]\nswap = \"keep\"\n").unwrap();
         pi.run(shell, LAUNCHER);
         let units = "root/etc/systemd/system";
-        assert!(pi.path(&format!("{units}/multi-user.target.wants/dphys-swapfile.service")).exists());
+        assert!(
+            pi.path(&format!("{units}/multi-user.target.wants/dphys-swapfile.service")).exists()
+        );
         assert!(!pi.path("root/etc/rpi/swap.conf.d").exists());
         assert!(!pi.path(&format!("{units}/userconfig.service")).exists());
     }
@@ -174,7 +218,8 @@ fn swap_that_is_kept_and_users_that_are_left_alone_stay() {
 
 #[test]
 fn only_our_own_tokens_go() {
-    let foreign = "a systemd.run=/boot/firstrun.sh b systemd.unit=rescue.target systemd.log_level=debug\n";
+    let foreign =
+        "a systemd.run=/boot/firstrun.sh b systemd.unit=rescue.target systemd.log_level=debug\n";
     let pi = Pi::new();
     fs::write(pi.path("boot/cmdline.txt"), foreign).unwrap();
     pi.run(SHELLS[0], LAUNCHER);

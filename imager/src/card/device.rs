@@ -15,7 +15,7 @@ use super::ioctl;
 use super::refusal::Refusal;
 use super::sysfs::DeviceNumber;
 use super::system::System;
-use crate::image::{FileIdentity, SECTOR_BYTES};
+use crate::image::{ByteSize, FileIdentity, SECTOR_BYTES};
 
 /// What direct reads of a file are aligned to; every file system that has them accepts this.
 const DIRECT_BYTES: u64 = 4096;
@@ -33,6 +33,8 @@ pub struct Device {
     is_block: bool,
     size_bytes: Option<u64>,
     direct: Option<File>,
+    /// The file, where it was made here and would be litter if nothing were written to it.
+    made: Option<PathBuf>,
 }
 
 /// Opens a target for writing, after checking that it still may be written and is still the card that was checked:
@@ -54,26 +56,30 @@ pub fn open(system: &System, target: &Target) -> Result<Device> {
 }
 
 fn refuse_if_changed(before: &Target, now: &Target) -> Result<()> {
-    changed(before, "kind", &before.kind, &now.kind)?;
-    changed(before, "place", &before.canonical, &now.canonical)?;
-    changed(before, "file number", &before.file, &now.file)?;
-    changed(before, "device number", &before.device, &now.device)?;
-    changed(before, "size", &before.size_bytes, &now.size_bytes)?;
-    changed(before, "model", &before.model, &now.model)?;
-    changed(before, "serial number", &before.serial, &now.serial)?;
-    changed(before, "sequence number", &before.disk_sequence, &now.disk_sequence)
+    changed(before, "kind", Some(before.kind), Some(now.kind))?;
+    let places = [before, now].map(|target| Some(target.canonical.display()));
+    let [place_before, place_now] = places.map(|place| place.map(|place| place.to_string()));
+    changed(before, "place", place_before, place_now)?;
+    changed(before, "file number", before.file, now.file)?;
+    changed(before, "device number", before.device, now.device)?;
+    changed(before, "size", before.size_bytes.map(ByteSize), now.size_bytes.map(ByteSize))?;
+    changed(before, "model", before.model.as_ref(), now.model.as_ref())?;
+    changed(before, "serial number", before.serial.as_ref(), now.serial.as_ref())?;
+    changed(before, "sequence number", before.disk_sequence, now.disk_sequence)
 }
 
-fn changed<T: PartialEq + std::fmt::Debug>(
+/// Refuses a card of which a fact differs, or is known now and was not before.
+fn changed<T: PartialEq + std::fmt::Display>(
     target: &Target,
     what: &'static str,
-    before: &T,
-    now: &T,
+    before: Option<T>,
+    now: Option<T>,
 ) -> Result<()> {
     if before == now {
         return Ok(());
     }
-    let (before, now) = (format!("{before:?}"), format!("{now:?}"));
+    let words = |fact: Option<T>| fact.map_or("unknown".into(), |fact| fact.to_string());
+    let (before, now) = (words(before), words(now));
     Err(Refusal::Changed { path: target.path.clone(), what, before, now }.into())
 }
 
@@ -97,9 +103,9 @@ fn open_block(target: &Target) -> Result<Device> {
 
     let failed = |error| Error::io("examining card", &target.path, error);
     let device = DeviceNumber::from_raw(file.metadata().map_err(failed)?.rdev());
-    changed(target, "device number", &target.device, &Some(device))?;
+    changed(target, "device number", target.device, Some(device))?;
     let size_bytes = Some(ioctl::size_bytes(&file).map_err(failed)?);
-    changed(target, "size", &target.size_bytes, &size_bytes)?;
+    changed(target, "size", target.size_bytes.map(ByteSize), size_bytes.map(ByteSize))?;
     if ioctl::is_read_only(&file).map_err(failed)? {
         return Err(Refusal::ReadOnly { path: path(), is_file: false }.into());
     }
@@ -109,7 +115,7 @@ fn open_block(target: &Target) -> Result<Device> {
     }
     // What was cached before is of no use now, and would be taken for the card's content later.
     ioctl::drop_cache(&file).map_err(failed)?;
-    Ok(Device { file, path: path(), is_block: true, size_bytes, direct: None })
+    Ok(Device { file, path: path(), is_block: true, size_bytes, direct: None, made: None })
 }
 
 fn open_file(target: &Target, how: &OpenOptions) -> Result<Device> {
@@ -126,12 +132,27 @@ fn open_file(target: &Target, how: &OpenOptions) -> Result<Device> {
     }
     let metadata = file.metadata().map_err(failed)?;
     if target.kind == Kind::File {
-        changed(target, "file number", &target.file, &Some(FileIdentity::of(&metadata)))?;
+        changed(target, "file number", target.file, Some(FileIdentity::of(&metadata)))?;
     }
     let size_bytes = Some(metadata.len()).filter(|size| *size > 0);
-    changed(target, "size", &target.size_bytes, &size_bytes)?;
+    changed(target, "size", target.size_bytes.map(ByteSize), size_bytes.map(ByteSize))?;
     let path = target.path.clone();
-    Ok(Device { file, path, is_block: false, size_bytes, direct: None })
+    let made = (target.kind == Kind::NewFile).then(|| target.canonical.clone());
+    Ok(Device { file, path, is_block: false, size_bytes, direct: None, made })
+}
+
+impl Drop for Device {
+    /// Removes a file that was made for a write that did not begin, for instance because another card was refused.
+    fn drop(&mut self) {
+        let Some(made) = &self.made else { return };
+        let ours = |metadata: std::fs::Metadata| {
+            (metadata.len() == 0).then(|| FileIdentity::of(&metadata))
+        };
+        let open = self.file.metadata().ok().and_then(ours);
+        if open.is_some() && open == std::fs::symlink_metadata(made).ok().and_then(ours) {
+            let _ = std::fs::remove_file(made);
+        }
+    }
 }
 
 impl Destination for Device {

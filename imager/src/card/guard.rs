@@ -39,6 +39,16 @@ pub enum Kind {
     NewFile,
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Kind::Block => "a block device",
+            Kind::File => "a file",
+            Kind::NewFile => "no file yet",
+        })
+    }
+}
+
 /// Something that may be written, as it was when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

@@ -125,7 +125,11 @@ impl<'a> OneCard<'a> {
     fn erase(&mut self) -> Result<()> {
         self.phase(Phase::Erase);
         self.stage = Stage::Erasing;
-        if !self.destination.unwritten_is_zero() {
+        if self.destination.unwritten_is_zero() {
+            // At its full size from the beginning, so that what a power cut leaves is a card that can be written
+            // again, not one that is too small.
+            self.set_end(self.image_bytes.unwrap_or(0))?;
+        } else {
             self.zero_start()?;
             // In a file, what lies behind the image is not ours.
             if self.destination.padded()
@@ -159,11 +163,12 @@ impl<'a> OneCard<'a> {
                         return Err(Error::ImageLarger { path: self.path.clone(), card_bytes });
                     }
                     self.put(chunk.offset, data)?;
-                    self.bytes(end - begin, total_bytes);
+                    // Without the padding, which is not of the image.
+                    let image_end = chunk.offset + chunk.bytes(false).len() as u64;
+                    self.bytes(image_end - begin, total_bytes);
                 }
                 Ok(Message::End(end)) => {
-                    let result = self.destination.set_end(end.image_bytes);
-                    result.map_err(|e| Error::io("setting the size of card", &self.path, e))?;
+                    self.set_end(end.image_bytes)?;
                     return Ok(end);
                 }
                 Ok(Message::Failed(error)) => return Err(Error::Image(error)),
@@ -259,7 +264,12 @@ impl<'a> OneCard<'a> {
         if self.stage == Stage::Untouched {
             return CardState::Untouched;
         }
-        let zeroed = self.zero_start().and_then(|()| self.sync());
+        let mut zeroed = self.zero_start();
+        if self.destination.unwritten_is_zero() {
+            // A file of unknown size becomes an empty one, which is as good as new.
+            zeroed = zeroed.and_then(|()| self.set_end(self.image_bytes.unwrap_or(0)));
+        }
+        let zeroed = zeroed.and_then(|()| self.sync());
         match zeroed {
             Ok(()) => CardState::NotBootable,
             // It is zeros already, and nothing has been written there since.
@@ -311,6 +321,11 @@ impl<'a> OneCard<'a> {
             let (path, source) = (self.path.clone(), Arc::new(source));
             Error::IoAt { action: "reading", path, offset_bytes, source }
         })
+    }
+
+    fn set_end(&mut self, image_bytes: u64) -> Result<()> {
+        let result = self.destination.set_end(image_bytes);
+        result.map_err(|error| Error::io("setting the size of card", &self.path, error))
     }
 
     fn sync(&mut self) -> Result<()> {

@@ -18,6 +18,12 @@ pub struct FileIdentity {
     pub inode: u64,
 }
 
+impl std::fmt::Display for FileIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.inode)
+    }
+}
+
 impl FileIdentity {
     /// The identity of the file that `metadata` are of.
     pub fn of(metadata: &std::fs::Metadata) -> Self {

@@ -120,7 +120,7 @@ mod tests {
             let mut plain = Vec::new();
             let mut sparse = SparseBytes::new();
             for (value, len) in pieces {
-                let piece = vec![value & 1, value].repeat(len / 2);
+                let piece = [value & 1, value].repeat(len / 2);
                 plain.extend_from_slice(&piece);
                 sparse.append(&piece);
             }

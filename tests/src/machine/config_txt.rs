@@ -45,8 +45,14 @@ mod tests {
     #[test]
     fn debian_names_its_files_and_raspberry_pi_os_does_not() {
         let debian = parse("arm_64bit=1\nkernel=vmlinuz-6.12\ninitramfs initrd.img-6.12\n");
-        assert_eq!((debian.kernel.as_str(), debian.initrd.as_str()), ("vmlinuz-6.12", "initrd.img-6.12"));
+        assert_eq!(
+            (debian.kernel.as_str(), debian.initrd.as_str()),
+            ("vmlinuz-6.12", "initrd.img-6.12")
+        );
         let raspios = parse("auto_initramfs=1\n");
-        assert_eq!((raspios.kernel.as_str(), raspios.initrd.as_str()), ("kernel8.img", "initramfs8"));
+        assert_eq!(
+            (raspios.kernel.as_str(), raspios.initrd.as_str()),
+            ("kernel8.img", "initramfs8")
+        );
     }
 }

@@ -46,8 +46,7 @@ impl Console {
     /// # Errors
     /// When the log cannot be created.
     pub(super) fn capture(mut pipe: PipeReader, log: PathBuf) -> Result<Self> {
-        let mut file =
-            File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let mut file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
         let reader = std::thread::spawn(move || {

@@ -74,7 +74,9 @@ impl Running {
     pub fn wait_for_line(&mut self, needle: &str, limit: Duration) -> Result<()> {
         match self.console.wait_for(needle, limit) {
             Waited::Seen => Ok(()),
-            Waited::Closed => bail!("ended without {needle:?} on its console{}", self.where_it_was()),
+            Waited::Closed => {
+                bail!("ended without {needle:?} on its console{}", self.where_it_was())
+            }
             Waited::TimedOut => {
                 bail!("no {needle:?} within {} s{}", limit.as_secs(), self.where_it_was())
             }

@@ -59,24 +59,33 @@ impl Machine for Qemu {
         let serial = match self.board {
             Board::Pi3b => {
                 let size_bytes = std::fs::metadata(card.path())?.len();
-                ensure!(size_bytes.is_power_of_two(), "an SD card in QEMU has a power of two bytes");
+                ensure!(
+                    size_bytes.is_power_of_two(),
+                    "an SD card in QEMU has a power of two bytes"
+                );
                 command.args(["-M", "raspi3b", "-serial", "null", "-serial", "stdio"]);
                 command.arg("-dtb").arg(take("bcm2837-rpi-3-b.dtb", "dtb")?);
                 command.arg("-drive").arg(format!("{drive},if=sd"));
                 "ttyS1"
             }
             Board::Virt => {
-                command.args(["-M", "virt", "-cpu", "cortex-a53", "-m", "1024", "-serial", "stdio"]);
+                command.args([
+                    "-M",
+                    "virt",
+                    "-cpu",
+                    "cortex-a53",
+                    "-m",
+                    "1024",
+                    "-serial",
+                    "stdio",
+                ]);
                 command.arg("-drive").arg(format!("{drive},if=virtio"));
                 "ttyAMA0"
             }
         };
         let line = config_txt::command_line(card, serial)?;
-        // Raspberry Pi OS ends on console=tty1, a screen that is not here: the journal comes to the serial port.
-        let harness = format!(
-            "console={serial},115200 systemd.journald.forward_to_console=1 \
-             systemd.journald.tty_path=/dev/{serial}"
-        );
+        // Raspberry Pi OS ends on console=tty1, a screen that is not here: the journal comes with the kernel's messages.
+        let harness = format!("console={serial},115200 systemd.journald.forward_to_kmsg=1");
         command.arg("-append").arg(format!("{harness} {line}"));
         command.args(["-display", "none", "-monitor", "none", "-no-reboot"]);
         let log = super::process::new_log(&self.logs, "qemu")?;

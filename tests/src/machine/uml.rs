@@ -54,7 +54,8 @@ impl Machine for Uml {
         // tty1 and ttyS1 are what the cards' command lines name last, so /dev/console is one of them. Both show here;
         // everything else leads nowhere. An input would have to stay open, and nobody types.
         arguments.extend(
-            ["con=null", "con0=null", "con1=null,fd:1", "ssl=null", "ssl1=null,fd:1"].map(Into::into),
+            ["con=null", "con0=null", "con1=null,fd:1", "ssl=null", "ssl1=null,fd:1"]
+                .map(Into::into),
         );
         // 512 pseudo terminals of old, each an event for udev; SELinux, which Debian does not use either
         arguments.extend(["pty.legacy_count=0", "selinux=0"].map(Into::into));

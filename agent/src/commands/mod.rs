@@ -1,0 +1,74 @@
+//! One story per subcommand. None prints, but for the log of `run`: what is to be shown is handed to `main`.
+
+mod plan;
+mod render;
+mod run;
+mod status;
+
+use std::path::Path;
+
+use pikube_config::{FirstbootPlan, Problems};
+
+use crate::cli::{Cli, Command};
+use crate::host::{Look as _, Real};
+
+/// How a command ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// For standard output.
+    pub stdout: String,
+    /// For standard error.
+    pub stderr: String,
+    /// 0 done, 1 failed, 2 usage (or, of `status`, running).
+    pub code: u8,
+}
+
+impl Ending {
+    fn said(stdout: String) -> Self {
+        Self { stdout, ..Self::default() }
+    }
+
+    fn failed(what: &str, help: &str) -> Self {
+        let stderr = format!("error: {what}\nhelp: {help}\n");
+        Self { stderr, code: 1, ..Self::default() }
+    }
+}
+
+/// Runs what was asked for.
+pub fn execute(cli: Cli) -> Ending {
+    let host = Real::new(&cli.root);
+    match cli.command {
+        Command::Run => run::run(&host),
+        Command::Plan { plan } => plan::plan(&host, plan.as_deref()),
+        Command::Render { plan, to } => render::render(&plan, &to),
+        Command::Status { wait, format } => status::status(&host, wait, format),
+    }
+}
+
+/// Reads a plan named on the command line: a path of this machine, whatever the root is.
+fn plan_file(path: &Path) -> Result<FirstbootPlan, Ending> {
+    let shown = path.display().to_string();
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let text = match Real::new(Path::new("/")).text(&whole.to_string_lossy()) {
+        Ok(Some(text)) => text,
+        Ok(None) => {
+            return Err(Ending::failed(
+                &format!("reading the plan `{shown}`: it is not there"),
+                "name a firstboot plan, as on the card: `pikube.toml`",
+            ));
+        }
+        Err(error) => {
+            return Err(Ending::failed(&error.to_string(), "name a file that you may read"));
+        }
+    };
+    FirstbootPlan::from_toml(&text).map_err(|problems| invalid(&shown, &problems))
+}
+
+fn invalid(path: &str, problems: &Problems) -> Ending {
+    let count = problems.0.len();
+    let plural = if count == 1 { "" } else { "s" };
+    Ending::failed(
+        &format!("reading the plan `{path}`: {count} problem{plural}\n{problems}"),
+        "correct the plan; `piflash configure` writes a new one to the card",
+    )
+}

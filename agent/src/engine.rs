@@ -1,0 +1,206 @@
+//! For each step: check ► apply ► check again ► journal. Waiting is done here, and nowhere else.
+
+use std::time::Duration;
+
+use pikube_config::{RunState, StepState};
+
+use crate::host::Host;
+use crate::journal::{Event, Journal};
+use crate::plan::Context;
+use crate::report::Reporter;
+use crate::step::{Check, LOOK_AT_THE_JOURNAL, Notes, Step, Stop};
+
+/// How a step ended well.
+enum Outcome {
+    Satisfied,
+    Applied(Notes),
+}
+
+/// Everything a run works with.
+pub struct Engine<'a> {
+    /// The machine.
+    pub host: &'a dyn Host,
+    /// Plan, secrets, facts, rendered files.
+    pub context: &'a Context,
+    /// What has been done.
+    pub journal: Journal,
+    /// Who is told.
+    pub reporter: Reporter<'a>,
+}
+
+impl Engine<'_> {
+    /// Takes every step. The last one is the marker `done`: it is the very last act, so everything that tells of it,
+    /// but for the log, is written before it.
+    ///
+    /// # Errors
+    /// Always a [`Stop::Person`], which the reporter has told already.
+    pub fn run(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        let Some((last, before)) = steps.split_last() else { return Ok(()) };
+        for step in before {
+            self.take(step)?;
+        }
+        self.finish(last)
+    }
+
+    /// One step, as often as it takes.
+    fn take(&mut self, step: &Step) -> Result<(), Stop> {
+        let mut attempt = 0;
+        loop {
+            let began = self.host.elapsed();
+            let result = self.attempt(step);
+            let seconds = (self.host.elapsed() - began).as_secs_f64();
+            match result {
+                Ok(outcome) => return self.settle(step, outcome, seconds),
+                Err(Stop::Again(what)) => {
+                    let pause = backoff(attempt, self.host.random());
+                    self.wait(step, &what, seconds, pause)?;
+                    attempt += 1;
+                }
+                Err(stop) => return Err(self.stop(step, stop, seconds)),
+            }
+        }
+    }
+
+    fn attempt(&mut self, step: &Step) -> Result<Outcome, Stop> {
+        match (step.check)(self.context, self.host)? {
+            Check::Satisfied => return Ok(Outcome::Satisfied),
+            Check::Unknown => {
+                return Err(Stop::person(
+                    format!("checking `{}`: only the running system can tell", step.id),
+                    "run it without a test root",
+                ));
+            }
+            Check::Needed(why) => {
+                if !self.is_known(step, Event::Waiting, None) {
+                    self.journal.note(self.host, step.id, Event::Started, 0.0, Some(&why))?;
+                }
+                self.reporter.step(step.id, StepState::Running, Some(why), None);
+            }
+        }
+        let notes = (step.apply)(self.context, self.host)?;
+        // Commands do not fsync: what the check sees now must still be there after a power cut.
+        self.host.sync();
+        match (step.check)(self.context, self.host)? {
+            Check::Satisfied => Ok(Outcome::Applied(notes)),
+            Check::Needed(why) => Err(Stop::person(
+                format!("applying `{}`: still needed afterwards: {why}", step.id),
+                LOOK_AT_THE_JOURNAL,
+            )),
+            Check::Unknown => Err(Stop::person(
+                format!("applying `{}`: it cannot be told whether it worked", step.id),
+                LOOK_AT_THE_JOURNAL,
+            )),
+        }
+    }
+
+    fn settle(&mut self, step: &Step, outcome: Outcome, seconds: f64) -> Result<(), Stop> {
+        let earlier = self.journal.was_applied(step.id);
+        let (event, state) = match &outcome {
+            Outcome::Applied(_) => (Event::Applied, StepState::Applied),
+            Outcome::Satisfied if earlier => (Event::Satisfied, StepState::Applied),
+            Outcome::Satisfied => (Event::Satisfied, StepState::Satisfied),
+        };
+        if let Outcome::Applied(notes) = outcome {
+            for note in notes {
+                self.reporter.warn(&format!("`{}`: {note}", step.id));
+            }
+        }
+        if event == Event::Applied || !self.journal.was_settled(step.id) {
+            self.note(step, event, seconds, None)?;
+        }
+        self.reporter.step(step.id, state, None, Some(self.journal.seconds(step.id)));
+        Ok(())
+    }
+
+    /// Whether the journal's last line of the step says just this already (any message with `None`): a journal that
+    /// grows while a node waits for days, or stops anew at each boot, would wear the card.
+    fn is_known(&self, step: &Step, event: Event, message: Option<&str>) -> bool {
+        self.journal.last(step.id).is_some_and(|entry| {
+            entry.event == event && (message.is_none() || entry.message.as_deref() == message)
+        })
+    }
+
+    fn wait(&mut self, step: &Step, what: &str, seconds: f64, pause: Duration) -> Result<(), Stop> {
+        if !self.is_known(step, Event::Waiting, Some(what)) {
+            self.note(step, Event::Waiting, seconds, Some(what))?;
+        }
+        let total = self.journal.seconds(step.id);
+        self.reporter.step(step.id, StepState::Waiting, Some(what.to_owned()), Some(total));
+        self.host.sleep(pause);
+        Ok(())
+    }
+
+    /// Tells everybody that a person must act; a journal that cannot be written does not hide the first error.
+    fn stop(&mut self, step: &Step, stop: Stop, seconds: f64) -> Stop {
+        let (what, help) = match &stop {
+            Stop::Again(what) => (what.as_str(), LOOK_AT_THE_JOURNAL),
+            Stop::Person { what, help } => (what.as_str(), help.as_str()),
+        };
+        if !self.is_known(step, Event::Failed, Some(what))
+            && let Err(error) =
+                self.journal.note(self.host, step.id, Event::Failed, seconds, Some(what))
+        {
+            self.reporter.warn(&error.to_string());
+        }
+        self.reporter.fail(Some(step.id), what, help);
+        stop
+    }
+
+    fn note(
+        &mut self,
+        step: &Step,
+        event: Event,
+        seconds: f64,
+        message: Option<&str>,
+    ) -> Result<(), Stop> {
+        match self.journal.note(self.host, step.id, event, seconds, message) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let stop = match Stop::from(error) {
+                    Stop::Again(what) => Stop::person(what, LOOK_AT_THE_JOURNAL),
+                    stop => stop,
+                };
+                Err(self.stop(step, stop, seconds))
+            }
+        }
+    }
+
+    fn finish(&mut self, step: &Step) -> Result<(), Stop> {
+        self.note(step, Event::Applied, 0.0, None)?;
+        self.reporter.step(step.id, StepState::Applied, None, Some(0.0));
+        self.reporter.done();
+        self.host.sync();
+        let applied = (step.apply)(self.context, self.host)
+            .and_then(|_| (step.check)(self.context, self.host));
+        match applied {
+            Ok(Check::Satisfied) => {
+                self.reporter.say_done();
+                Ok(())
+            }
+            Ok(_) => {
+                let stop = Stop::person("writing the marker `done`: it is not there", "reboot");
+                Err(self.stop(step, stop, 0.0))
+            }
+            Err(stop) => Err(self.stop(step, stop, 0.0)),
+        }
+    }
+}
+
+/// The state of the whole run that goes with a step's state.
+pub fn run_state(state: StepState) -> RunState {
+    match state {
+        StepState::Waiting => RunState::Waiting,
+        StepState::Failed => RunState::Failed,
+        _ => RunState::Running,
+    }
+}
+
+/// Two seconds, doubled each time up to a minute, a quarter more or less (`fraction` in `0.0..1.0`), so that the nodes
+/// of a rack that got their power together do not ask together.
+pub fn backoff(attempt: u32, fraction: f64) -> Duration {
+    let seconds = (2_u64 << attempt.min(10)).min(60);
+    Duration::from_secs_f64(seconds as f64 * (0.75 + fraction / 2.0))
+}
+
+#[cfg(test)]
+mod tests;

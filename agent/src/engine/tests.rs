@@ -1,0 +1,154 @@
+//! The engine's own rules, with steps made for the purpose.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pikube_config::{FirstbootPlan, Report};
+
+use super::*;
+use crate::host::Look;
+use crate::host::scripted::Node;
+use crate::plan::Facts;
+
+const NEVER: Step = Step {
+    id: "never",
+    title: "never satisfied",
+    wanted: |_| true,
+    check: |_, _| Ok(Check::Needed("the tide is out".to_owned())),
+    apply: |_, _| Ok(vec!["paddled".to_owned()]),
+};
+
+const MARKER: Step = Step {
+    id: "done",
+    title: "done",
+    wanted: |_| true,
+    check: |_, host| {
+        Ok(if host.exists("/done")? { Check::Satisfied } else { Check::Needed(String::new()) })
+    },
+    apply: |_, host| {
+        host.write_plain("/done", b"")?;
+        Ok(Notes::new())
+    },
+};
+
+fn run(node: &Node, steps: &[Step]) -> Result<(), Stop> {
+    let text = "schema = 1\n[node]\nhostname = \"a\"\nrole = \"worker\"\n";
+    let plan = FirstbootPlan::from_toml(text).unwrap();
+    let context = Context::new(plan, None, Facts::default());
+    let journal = Journal::open(node).unwrap();
+    let boot = Some("/boot".to_owned());
+    let mut reporter = Reporter::new(node, node, boot, &context.plan, steps);
+    reporter.begin(|step| journal.seconds(step));
+    Engine { host: node, context: &context, journal, reporter }.run(steps)
+}
+
+fn report(node: &Node) -> Report {
+    serde_json::from_str(&node.get("/boot/pikube-report.json")).unwrap()
+}
+
+#[test]
+fn a_step_that_is_still_needed_after_apply_has_failed() {
+    let node = Node::bare();
+    let Err(Stop::Person { what, help }) = run(&node, &[NEVER, MARKER]) else { panic!() };
+    assert_eq!(what, "applying `never`: still needed afterwards: the tide is out");
+    let report = report(&node);
+    assert_eq!((report.state, report.message), (RunState::Failed, what.clone()));
+    assert_eq!(report.help, Some(help));
+    assert_eq!(report.steps[0].state, StepState::Failed);
+    assert_eq!(report.steps[1].state, StepState::Pending);
+    assert!(!node.exists("/done").unwrap());
+    let said = node.said.borrow();
+    assert!(said.contains(&format!("<3>{what}")) && said.iter().any(|l| l.starts_with("<3>help:")));
+    assert!(said.contains(&format!("STATUS=stopped: {what}")));
+}
+
+#[test]
+fn a_stop_that_repeats_itself_does_not_grow_the_journal() {
+    let node = Node::bare();
+    let _ = run(&node, &[NEVER, MARKER]);
+    let once = node.get(crate::journal::PATH).lines().count();
+    for _ in 0..5 {
+        let _ = run(&node, &[NEVER, MARKER]);
+    }
+    let lines = node.get(crate::journal::PATH).lines().count();
+    assert!(lines <= once + 10, "{lines}");
+}
+
+#[test]
+fn what_may_pass_is_tried_again_with_longer_and_longer_pauses() {
+    static TRIES: AtomicUsize = AtomicUsize::new(0);
+    const LATE: Step = Step {
+        id: "late",
+        title: "late",
+        wanted: |_| true,
+        check: |_, host: &dyn Look| {
+            let needed = Check::Needed("not yet".to_owned());
+            Ok(if host.exists("/late")? { Check::Satisfied } else { needed })
+        },
+        apply: |_, host| {
+            if TRIES.fetch_add(1, Ordering::Relaxed) < 7 {
+                return Err(Stop::Again("the lock is taken".to_owned()));
+            }
+            host.write_plain("/late", b"")?;
+            Ok(Notes::new())
+        },
+    };
+    let node = Node::bare();
+    run(&node, &[LATE, MARKER]).unwrap();
+    let log = node.log.borrow();
+    assert_eq!(
+        *log,
+        ["2.00", "4.00", "8.00", "16.00", "32.00", "60.00", "60.00"].map(|s| format!("sleep {s}"))
+    );
+    let journal = node.get(crate::journal::PATH);
+    assert_eq!(journal.matches("\"waiting\"").count(), 1, "{journal}");
+    let said = node.said.borrow();
+    assert!(said.contains(&"STATUS=late: waiting: the lock is taken".to_owned()), "{said:#?}");
+    assert_eq!(report(&node).state, RunState::Done);
+}
+
+#[test]
+fn a_satisfied_step_is_not_applied_and_is_journalled_once() {
+    const FINE: Step = Step {
+        id: "fine",
+        title: "fine",
+        wanted: |_| true,
+        check: |_, _| Ok(Check::Satisfied),
+        apply: |_, _| panic!("applied"),
+    };
+    let node = Node::bare();
+    run(&node, &[FINE, MARKER]).unwrap();
+    run(&node, &[FINE, MARKER]).unwrap();
+    assert_eq!(node.get(crate::journal::PATH).matches("\"fine\"").count(), 1);
+    assert_eq!(report(&node).steps[0].state, StepState::Satisfied);
+}
+
+#[test]
+fn the_report_says_done_before_the_marker_and_the_log_after_it() {
+    let node = Node::bare();
+    node.refuse("/done", 5);
+    assert!(run(&node, &[MARKER]).is_err());
+    assert!(!node.said.borrow().iter().any(|line| line.contains("ready")));
+    assert_eq!(report(&node).state, RunState::Failed);
+    let node = Node::bare();
+    run(&node, &[MARKER]).unwrap();
+    let said = node.said.borrow();
+    assert_eq!(said.last().map(String::as_str), Some("STATUS=done"));
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_stops_with_its_reason() {
+    let node = Node::bare();
+    node.refuse(crate::journal::PATH, 28);
+    let Err(Stop::Person { what, help }) = run(&node, &[NEVER, MARKER]) else { panic!() };
+    assert!(what.contains("journal.jsonl") && what.contains("no space left"), "{what}");
+    assert!(help.contains("room"), "{help}");
+}
+
+#[test]
+fn pauses_double_up_to_a_minute_and_are_jittered_by_a_quarter() {
+    let seconds = |attempt, fraction| backoff(attempt, fraction).as_secs_f64();
+    assert!((seconds(0, 0.0) - 1.5).abs() < 1e-9 && seconds(0, 0.999_999) < 2.5);
+    for attempt in 5..100 {
+        assert!((45.0..75.0).contains(&seconds(attempt, 0.3)));
+    }
+}

@@ -1,0 +1,218 @@
+//! Commands: one way to name them, one way to run them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, Signal, kill_process_group};
+use zeroize::Zeroizing;
+
+use super::error::Error;
+
+/// How much of a command's standard error an error keeps, in bytes.
+const STDERR_KEPT_BYTES: usize = 1024;
+
+/// How long a command may take unless it says otherwise, in seconds: locale-gen takes minutes on a Pi Zero.
+const TIMEOUT_S: u64 = 1200;
+
+/// A program with its arguments; secrets go to its standard input, for arguments are readable in `/proc`.
+#[derive(Clone)]
+pub struct Command {
+    /// Name, found in `PATH`.
+    pub program: &'static str,
+    /// Arguments; never a secret.
+    pub args: Vec<String>,
+    /// Standard input; without it the command reads from `/dev/null`.
+    pub input: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Command {
+    /// A command without standard input.
+    pub fn new<S: Into<String>>(program: &'static str, args: impl IntoIterator<Item = S>) -> Self {
+        Self { program, args: args.into_iter().map(Into::into).collect(), input: None }
+    }
+
+    /// Gives it a standard input, which no message ever shows.
+    #[must_use]
+    pub fn input(mut self, input: Zeroizing<Vec<u8>>) -> Self {
+        self.input = Some(input);
+        self
+    }
+}
+
+impl fmt::Display for Command {
+    /// A line that can be pasted into a shell.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program)?;
+        for arg in &self.args {
+            let plain = !arg.is_empty()
+                && arg.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./=:,@+".contains(&b));
+            if plain {
+                write!(f, " {arg}")?;
+            } else {
+                write!(f, " '{}'", arg.replace('\'', "'\\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let input = if self.input.is_some() { " < (hidden)" } else { "" };
+        write!(f, "Command({self}{input})")
+    }
+}
+
+/// What a command said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Exit status; 128 and the signal's number where a signal ended it, as a shell says it.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// The last [`STDERR_KEPT_BYTES`] of standard error.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// The answer itself where the status is 0.
+    ///
+    /// # Errors
+    /// The command, its status and the end of what it said.
+    pub fn ok(self, command: &Command) -> Result<Self, Error> {
+        if self.status == 0 {
+            return Ok(self);
+        }
+        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        Err(Error::Command {
+            line: command.to_string(),
+            status: self.status,
+            said: tail(said.trim()).to_owned(),
+        })
+    }
+}
+
+/// Runs a command to its end. Output goes to memory files, not pipes: a daemon that keeps them open, or more output
+/// than a pipe holds, cannot block the agent.
+pub(super) fn run(command: &Command) -> Result<Answer, Error> {
+    let start = |source| Error::Start { line: command.to_string(), source };
+    let (stdout, stderr) = (memory("stdout").map_err(start)?, memory("stderr").map_err(start)?);
+    let stdin = match &command.input {
+        None => Stdio::null(),
+        Some(input) => {
+            let mut file = memory("stdin").map_err(start)?;
+            file.write_all(input).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(start)?;
+            Stdio::from(file)
+        }
+    };
+    let child = std::process::Command::new(command.program)
+        .args(&command.args)
+        .env("LC_ALL", "C.UTF-8")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(stdin)
+        .stdout(stdout.try_clone().map_err(start)?)
+        .stderr(stderr.try_clone().map_err(start)?)
+        .process_group(0)
+        .spawn()
+        .map_err(start)?;
+    let status = wait(child, command)?;
+    let stdout = contents(stdout).map_err(start)?;
+    let stderr = contents(stderr).map_err(start)?;
+    Ok(Answer { status: number(status), stdout, stderr: tail(&stderr).to_owned() })
+}
+
+fn memory(name: &str) -> std::io::Result<File> {
+    Ok(File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?))
+}
+
+fn contents(mut file: File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn wait(mut child: Child, command: &Command) -> Result<ExitStatus, Error> {
+    let began = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if began.elapsed() < Duration::from_secs(TIMEOUT_S) => {}
+            Ok(None) => {
+                if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                    // Whatever the outcome: the error below is the one that counts.
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                let _ = child.wait();
+                return Err(Error::Timeout { line: command.to_string(), after_s: TIMEOUT_S });
+            }
+            Err(source) => return Err(Error::Start { line: command.to_string(), source }),
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+fn number(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+}
+
+/// The last bytes of `text`, from the start of a character.
+fn tail(text: &str) -> &str {
+    let mut from = text.len().saturating_sub(STDERR_KEPT_BYTES);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_reads_as_a_line_for_the_shell_and_hides_its_input() {
+        let command = Command::new("chpasswd", ["-e", "a b", "it's"])
+            .input(Zeroizing::new(b"pi:$6$secret".to_vec()));
+        assert_eq!(command.to_string(), r"chpasswd -e 'a b' 'it'\''s'");
+        assert!(!format!("{command:?}").contains("secret"));
+    }
+
+    #[test]
+    fn status_output_and_input_are_those_of_the_command() {
+        let command = Command::new("sh", ["-c", "cat; echo no >&2; exit 3"])
+            .input(Zeroizing::new(b"in".to_vec()));
+        let answer = run(&command).unwrap();
+        assert_eq!((answer.status, answer.stdout.as_str()), (3, "in"));
+        let error = answer.ok(&command).unwrap_err();
+        assert!(error.to_string().contains("status 3") && error.to_string().contains("no"));
+    }
+
+    #[test]
+    fn a_child_that_stays_behind_does_not_block() {
+        let answer = run(&Command::new("sh", ["-c", "sleep 1000 & echo $!"])).unwrap();
+        let pid = answer.stdout.trim().to_owned();
+        assert_eq!(run(&Command::new("kill", [pid])).unwrap().status, 0);
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_error_is_kept() {
+        let script = "i=0; while [ $i -lt 400 ]; do echo line-é-$i >&2; i=$((i+1)); done; exit 1";
+        let answer = run(&Command::new("sh", ["-c", script])).unwrap();
+        assert!(answer.stderr.len() <= STDERR_KEPT_BYTES && answer.stderr.ends_with("399\n"));
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_named() {
+        let error = run(&Command::new("pikube-no-such-program", ["x"])).unwrap_err();
+        assert!(error.to_string().contains("`pikube-no-such-program x`"), "{error}");
+    }
+}

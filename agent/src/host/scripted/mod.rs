@@ -1,0 +1,384 @@
+//! A node in memory, for tests: files, a clock that nobody waits for, commands that do to the files what the real ones
+//! do. It can lose its power before any operation, and boot again with what was on the medium.
+
+mod machine;
+mod programs;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::files::TEMPORARY;
+use super::{Access, Answer, Command, Error, Host, Kind, Lock, Look, Stat};
+use crate::report::{Level, Voice};
+
+/// A plan with every setting that has a step.
+pub const PLAN: &str = r#"
+schema = 1
+flashed_at = "2026-11-21T06:00:00Z"
+[node]
+hostname = "laperouse"
+role = "master"
+[time]
+timezone = "Europe/Paris"
+ntp = ["0.debian.pool.ntp.org", "1.debian.pool.ntp.org"]
+[system]
+locale = "en_GB.UTF-8"
+keyboard = "gb"
+swap = "off"
+[user]
+name = "captain"
+ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]
+"#;
+
+/// A password hash that must not show anywhere.
+pub const HASH: &str = "$6$saltsalt$0123456789abcdefSECRET";
+
+/// Secrets with that hash.
+pub const SECRETS: &str =
+    "schema = 1\n[user]\npassword_hash = \"$6$saltsalt$0123456789abcdefSECRET\"\n";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
+    File(Vec<u8>),
+    Folder,
+    Link(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub what: What,
+    pub access: Access,
+    pub modified: Timestamp,
+}
+
+/// The node.
+#[derive(Debug, Default)]
+pub struct Node {
+    pub(crate) entries: RefCell<BTreeMap<String, Entry>>,
+    pub(crate) active: RefCell<BTreeSet<String>>,
+    pub(crate) now: Cell<Timestamp>,
+    /// Commands that are to fail: start of the line, status, what it says on stderr, how often.
+    pub(crate) failing: RefCell<Vec<(String, i32, String, usize)>>,
+    /// Paths that cannot be written, with the system's error number.
+    unwritable: RefCell<Vec<(String, i32)>>,
+    elapsed: Cell<Duration>,
+    operations: Cell<usize>,
+    power_for: Cell<Option<usize>>,
+    /// Every command that was run or asked, and every sleep.
+    pub log: RefCell<Vec<String>>,
+    /// As under `--root`.
+    pub foreign: Cell<bool>,
+    /// Every line that was said.
+    pub said: RefCell<Vec<String>>,
+}
+
+impl Node {
+    /// Nothing but a clock.
+    pub fn bare() -> Self {
+        Self::default()
+    }
+
+    /// Puts a file there, root's own (0644), as it came with the image.
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.place(path, What::File(content.as_ref().to_vec()), Access::root(0o644));
+    }
+
+    /// Contents as text; empty if absent.
+    pub fn get(&self, path: &str) -> String {
+        self.text(path).unwrap().unwrap_or_default()
+    }
+
+    /// Access of what is there.
+    pub fn access(&self, path: &str) -> Option<Access> {
+        self.stat(path).unwrap().as_ref().map(Access::like)
+    }
+
+    /// Lets commands that start like this fail.
+    pub fn fail(&self, line: &str, status: i32, stderr: &str, times: usize) {
+        self.failing.borrow_mut().push((line.to_owned(), status, stderr.to_owned(), times));
+    }
+
+    /// Lets writing below a path fail with this error number.
+    pub fn refuse(&self, path: &str, number: i32) {
+        self.unwritable.borrow_mut().push((path.to_owned(), number));
+    }
+
+    /// The power goes at the n-th operation from now.
+    pub fn power_for(&self, operations: usize) {
+        self.power_for.set(Some(self.operations.get() + operations));
+    }
+
+    /// Operations so far.
+    pub fn operations(&self) -> usize {
+        self.operations.get()
+    }
+
+    /// What survives a power cut, but for what tells time.
+    pub fn lasting(&self) -> BTreeMap<String, (String, u32, (u32, u32))> {
+        const TELL_TIME: [&str; 4] = [
+            crate::journal::PATH,
+            crate::report::PATH,
+            "/boot/firmware/pikube-report.json",
+            "/boot/firmware/pikube-report.txt",
+        ];
+        let volatile = ["/run/", "/proc/", "/sys/"];
+        let entries = self.entries.borrow();
+        let lasting = entries.iter().filter(|(path, _)| {
+            !volatile.iter().any(|folder| path.starts_with(folder))
+                && !TELL_TIME.contains(&path.as_str())
+        });
+        lasting
+            .map(|(path, entry)| {
+                let content = match &entry.what {
+                    What::File(_) if path.ends_with("/done") => "marker".to_owned(),
+                    What::File(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                    What::Folder => "folder".to_owned(),
+                    What::Link(target) => format!("-> {target}"),
+                };
+                (path.clone(), (content, entry.access.mode, entry.access.owner))
+            })
+            .collect()
+    }
+
+    pub(crate) fn place(&self, path: &str, what: What, access: Access) {
+        let entry = Entry { what, access, modified: self.now.get() };
+        self.entries.borrow_mut().insert(path.to_owned(), entry);
+    }
+
+    pub(crate) fn drop_below(&self, folder: &str) {
+        self.entries.borrow_mut().retain(|path, _| !path.starts_with(folder));
+    }
+
+    /// One operation on the medium; refused without power.
+    pub(crate) fn tick(&self, path: &str) -> Result<(), Error> {
+        let error = |number| {
+            Err(Error::File {
+                doing: "writing",
+                path: path.to_owned(),
+                source: std::io::Error::from_raw_os_error(number),
+            })
+        };
+        self.operations.set(self.operations.get() + 1);
+        self.elapsed.set(self.elapsed.get() + Duration::from_millis(10));
+        if self.power_for.get().is_some_and(|last| self.operations.get() >= last) {
+            return error(121);
+        }
+        match self.unwritable.borrow().iter().find(|(start, _)| path.starts_with(start)) {
+            Some((_, number)) => error(*number),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn has_power(&self) -> bool {
+        self.power_for.get().is_none_or(|last| self.operations.get() < last)
+    }
+
+    pub(crate) fn restore_power(&self) {
+        self.power_for.set(None);
+    }
+
+    fn resolve(&self, path: &str) -> String {
+        let mut path = path.to_owned();
+        while let Some(Entry { what: What::Link(target), .. }) = self.entries.borrow().get(&path) {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            path = match target.strip_prefix("../") {
+                Some(rest) => {
+                    format!("{}/{rest}", folder.rsplit_once('/').map_or("", |(up, _)| up))
+                }
+                None if target.starts_with('/') => target.clone(),
+                None => format!("{folder}/{target}"),
+            };
+        }
+        path
+    }
+}
+
+impl Look for Node {
+    fn live(&self) -> bool {
+        !self.foreign.get()
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.resolve(path);
+        Ok(match self.entries.borrow().get(&path).map(|entry| &entry.what) {
+            Some(What::File(bytes)) => Some(bytes.clone()),
+            _ => None,
+        })
+    }
+
+    fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
+        let entries = self.entries.borrow();
+        let below = format!("{path}/");
+        let Some(entry) = entries.get(path) else {
+            let is_folder = entries.keys().any(|other| other.starts_with(&below));
+            return Ok(is_folder.then_some(Stat {
+                kind: Kind::Folder,
+                mode: 0o755,
+                owner: (0, 0),
+                size_bytes: 0,
+                modified: Timestamp::UNIX_EPOCH,
+            }));
+        };
+        let (kind, size) = match &entry.what {
+            What::File(bytes) => (Kind::File, bytes.len()),
+            What::Folder => (Kind::Folder, 0),
+            What::Link(_) => (Kind::Link, 0),
+        };
+        Ok(Some(Stat {
+            kind,
+            mode: entry.access.mode,
+            owner: entry.access.owner,
+            size_bytes: size as u64,
+            modified: entry.modified,
+        }))
+    }
+
+    fn read_link(&self, path: &str) -> Result<Option<String>, Error> {
+        Ok(match self.entries.borrow().get(path).map(|entry| &entry.what) {
+            Some(What::Link(target)) => Some(target.clone()),
+            _ => None,
+        })
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>, Error> {
+        let below = format!("{path}/");
+        let entries = self.entries.borrow();
+        let names: BTreeSet<String> = entries
+            .keys()
+            .filter_map(|other| other.strip_prefix(&below))
+            .map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
+            .collect();
+        Ok(names.into_iter().collect())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.elapsed.get()
+    }
+
+    fn ask(&self, command: &Command) -> Result<Answer, Error> {
+        let line = command.to_string();
+        if self.foreign.get() {
+            return Err(Error::NotLive { line });
+        }
+        self.log.borrow_mut().push(line.clone());
+        if let Some(failure) = self.failing.borrow_mut().iter_mut().find(|f| line.starts_with(&f.0))
+            && failure.3 > 0
+        {
+            failure.3 -= 1;
+            let stderr = failure.2.clone();
+            return Ok(Answer { status: failure.1, stdout: String::new(), stderr });
+        }
+        programs::run(self, command)
+    }
+}
+
+impl Host for Node {
+    fn write(&self, path: &str, content: &[u8], access: Access) -> Result<(), Error> {
+        let new = What::File(content.to_vec());
+        let same = |entry: &Entry| entry.what == new && entry.access == access;
+        if self.entries.borrow().get(path).is_some_and(same) {
+            return Ok(());
+        }
+        let (folder, name) = path.rsplit_once('/').unwrap();
+        let temporary = format!("{folder}/.{name}{TEMPORARY}");
+        self.tick(path)?;
+        self.place(&temporary, new, access);
+        self.tick(path)?;
+        let entry = self.entries.borrow_mut().remove(&temporary).unwrap();
+        self.entries.borrow_mut().insert(path.to_owned(), entry);
+        Ok(())
+    }
+
+    fn write_plain(&self, path: &str, content: &[u8]) -> Result<(), Error> {
+        self.write(path, content, Access::root(0o755))
+    }
+
+    fn append(&self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let outcome = self.tick(path);
+        let mut bytes = self.read(path)?.unwrap_or_default();
+        // A power cut leaves a part of the line.
+        bytes.extend(&content[..if outcome.is_ok() { content.len() } else { content.len() / 2 }]);
+        if outcome.is_ok() || self.operations.get() == self.power_for.get().unwrap_or(0) {
+            self.place(path, What::File(bytes), Access::root(0o644));
+        }
+        outcome
+    }
+
+    fn tune(&self, path: &str, value: &str) -> Result<(), Error> {
+        self.tick(path)?;
+        self.put(path, format!("{value}\n"));
+        Ok(())
+    }
+
+    fn link(&self, target: &str, path: &str) -> Result<(), Error> {
+        self.tick(path)?;
+        self.place(path, What::Link(target.to_owned()), Access::root(0o777));
+        Ok(())
+    }
+
+    fn folder(&self, path: &str, access: Access) -> Result<(), Error> {
+        self.tick(path)?;
+        self.place(path, What::Folder, access);
+        Ok(())
+    }
+
+    fn remove(&self, path: &str) -> Result<(), Error> {
+        self.tick(path)?;
+        self.entries.borrow_mut().remove(path);
+        Ok(())
+    }
+
+    fn scrub(&self, path: &str) -> Result<(), Error> {
+        self.tick(path)?;
+        if let Some(bytes) = self.read(path)? {
+            self.put(path, vec![0; bytes.len()]);
+        }
+        self.remove(path)
+    }
+
+    fn run(&self, command: &Command) -> Result<Answer, Error> {
+        self.ask(command)?.ok(command)
+    }
+
+    fn set_clock(&self, to: Timestamp) -> Result<(), Error> {
+        self.tick("clock")?;
+        self.now.set(to);
+        Ok(())
+    }
+
+    fn sync(&self) {}
+
+    fn sleep(&self, time: Duration) {
+        self.log.borrow_mut().push(format!("sleep {:.2}", time.as_secs_f64()));
+        self.elapsed.set(self.elapsed.get() + time);
+    }
+
+    fn random(&self) -> f64 {
+        0.5
+    }
+
+    fn lock(&self, path: &str) -> Result<Option<Lock>, Error> {
+        Ok((!self.exists(&format!("{path}-held"))?).then_some(Lock(None)))
+    }
+}
+
+impl Voice for Node {
+    fn line(&self, level: Level, line: &str) {
+        self.said.borrow_mut().push(format!("<{}>{line}", level as u8));
+    }
+
+    fn status(&self, text: &str) {
+        self.said.borrow_mut().push(format!("STATUS={text}"));
+    }
+
+    fn ready(&self) {
+        self.said.borrow_mut().push("READY".to_owned());
+    }
+}

@@ -1,0 +1,135 @@
+//! The programs of the node in memory. Each does what the real one does, one write at a time: a power cut can come
+//! between any two of them.
+
+use super::{Access, Answer, Command, Error, Host as _, Look as _, Node, What};
+use crate::render::locale_gen;
+
+const ARCHIVE: &str = "/usr/lib/locale/locale-archive";
+
+/// Runs a program to its end, or until the power goes.
+pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
+    if !node.has_power() {
+        node.tick(command.program)?;
+    }
+    let args: Vec<&str> = command.args.iter().map(String::as_str).collect();
+    match (command.program, &args[..]) {
+        ("systemctl", ["is-active", unit]) => {
+            let active = node.active.borrow().contains(*unit);
+            return Ok(if active { said(0, "active\n") } else { said(3, "inactive\n") });
+        }
+        ("systemctl", ["daemon-reload"]) => {
+            node.tick("systemd")?;
+            node.generate();
+        }
+        ("systemctl", [verb, unit]) => return systemctl(node, verb, unit),
+        ("locale", ["-a"]) => {
+            return Ok(said(0, &format!("C\nC.utf8\nPOSIX\n{}", node.get(ARCHIVE))));
+        }
+        ("locale-gen", []) => {
+            node.remove(ARCHIVE)?;
+            for line in node.get("/etc/locale.gen").lines().filter(|line| !line.starts_with('#')) {
+                let locale = line.split(' ').next().unwrap_or(line);
+                add_line(node, ARCHIVE, &locale_gen::normal_name(locale))?;
+            }
+        }
+        ("useradd", [.., "-U", name]) => {
+            add_line(node, "/etc/passwd", &format!("{name}:x:1001:1001::/home/{name}:/bin/bash"))?;
+            add_line(node, "/etc/shadow", &format!("{name}:*:1::::::"))?;
+            add_line(node, "/etc/group", &format!("{name}:x:1001:"))?;
+        }
+        ("groupadd", ["-g", number, name]) => {
+            add_line(node, "/etc/group", &format!("{name}:x:{number}:"))?;
+        }
+        ("pwconv", []) => add_line(node, "/etc/shadow", "captain:x:1::::::")?,
+        ("usermod", ["-aG", groups, name]) => join(node, groups, name)?,
+        ("usermod", ["-p", field, name]) => set_password(node, name, field)?,
+        ("chpasswd", ["-e"]) => {
+            let input = command.input.as_ref().map(|input| String::from_utf8_lossy(input));
+            let input = input.unwrap_or_default().trim().to_owned();
+            let (name, hash) = input.split_once(':').unwrap();
+            set_password(node, name, hash)?;
+        }
+        ("ssh-keygen", ["-A"]) => {
+            for kind in ["rsa", "ecdsa", "ed25519"] {
+                let path = format!("/etc/ssh/ssh_host_{kind}_key");
+                if node.get(&path).is_empty() {
+                    node.tick(&path)?;
+                    node.put(&path, "");
+                    node.tick(&path)?;
+                    node.place(&path, What::File(b"key".to_vec()), Access::root(0o600));
+                }
+            }
+        }
+        ("modprobe", [module]) => {
+            node.tick("modules")?;
+            node.load(module);
+        }
+        ("swapoff", ["-a"]) => {
+            node.tick("swap")?;
+            node.swapoff();
+        }
+        ("setupcon", ["--save-only"]) => return Ok(said(1, "we are not on a console\n")),
+        _ => return Ok(said(127, &format!("{command}: not on this node\n"))),
+    }
+    Ok(Answer::default())
+}
+
+fn said(status: i32, stdout: &str) -> Answer {
+    Answer { status, stdout: stdout.to_owned(), stderr: String::new() }
+}
+
+fn systemctl(node: &Node, verb: &str, unit: &str) -> Result<Answer, Error> {
+    node.tick("systemd")?;
+    let installed = node.exists(&format!("/lib/systemd/system/{unit}"))?;
+    if !installed || node.masked(unit) {
+        return Ok(said(5, &format!("Unit {unit} not found or masked.\n")));
+    }
+    match verb {
+        "enable" => {
+            let path = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
+            let target = format!("/lib/systemd/system/{unit}");
+            node.place(&path, What::Link(target), Access::root(0o777));
+        }
+        "start" | "restart" => {
+            node.active.borrow_mut().insert(unit.to_owned());
+        }
+        "stop" => {
+            node.active.borrow_mut().remove(unit);
+        }
+        _ => {}
+    }
+    Ok(Answer::default())
+}
+
+fn add_line(node: &Node, path: &str, line: &str) -> Result<(), Error> {
+    node.tick(path)?;
+    let access = node.access(path).unwrap_or(Access::root(0o644));
+    let text = format!("{}{line}\n", node.get(path));
+    node.place(path, What::File(text.into_bytes()), access);
+    Ok(())
+}
+
+fn change_lines(node: &Node, path: &str, change: impl Fn(&str) -> String) -> Result<(), Error> {
+    node.tick(path)?;
+    let text: String = node.get(path).lines().map(|line| change(line) + "\n").collect();
+    node.put(path, text);
+    Ok(())
+}
+
+fn set_password(node: &Node, name: &str, field: &str) -> Result<(), Error> {
+    change_lines(node, "/etc/shadow", |line| match line.split_once(':') {
+        Some((found, _)) if found == name => format!("{name}:{field}:1::::::"),
+        _ => line.to_owned(),
+    })
+}
+
+fn join(node: &Node, groups: &str, name: &str) -> Result<(), Error> {
+    change_lines(node, "/etc/group", |line| {
+        let group = line.split(':').next().unwrap_or(line);
+        if !groups.split(',').any(|wanted| wanted == group) {
+            return line.to_owned();
+        }
+        let comma = if line.ends_with(':') { "" } else { "," };
+        format!("{line}{comma}{name}")
+    })
+}

@@ -1,0 +1,61 @@
+//! The steps, one file each, in the order in which they are taken.
+
+mod cgroups;
+mod clock;
+mod done;
+mod hostname;
+mod kernel;
+mod keyboard;
+mod locale;
+mod ntp;
+mod owed;
+mod scrub;
+mod ssh;
+mod swap;
+mod timezone;
+mod units;
+mod user;
+
+use crate::host::{Access, Error, Host, Kind, Look};
+use crate::render::File;
+use crate::step::Step;
+
+/// Every step there is; a plan has those that it wants.
+pub const ALL: [Step; 13] = [
+    clock::STEP,
+    timezone::STEP,
+    ntp::STEP,
+    hostname::STEP,
+    locale::STEP,
+    keyboard::STEP,
+    user::STEP,
+    ssh::STEP,
+    swap::STEP,
+    cgroups::STEP,
+    kernel::STEP,
+    scrub::STEP,
+    done::STEP,
+];
+
+/// Whether a rendered file is in place, with its contents and mode.
+fn in_place(host: &dyn Look, file: &File) -> Result<bool, Error> {
+    let Some(stat) = host.stat(&file.path)? else { return Ok(false) };
+    Ok(stat.kind == Kind::File
+        && stat.mode == file.mode
+        && host.read(&file.path)?.as_deref() == Some(file.text().as_bytes()))
+}
+
+/// Puts a rendered file in place, root's own.
+fn put(host: &dyn Host, file: &File) -> Result<(), Error> {
+    host.write(&file.path, file.text().as_bytes(), Access::root(file.mode))
+}
+
+/// Gives a file new contents; it keeps its owner and mode, a new one is root's own (0644).
+fn edit(host: &dyn Host, path: &str, content: &str) -> Result<(), Error> {
+    let stat = host.stat(path)?.filter(|stat| stat.kind == Kind::File);
+    let access = stat.map_or(Access::root(0o644), |stat| Access::like(&stat));
+    host.write(path, content.as_bytes(), access)
+}
+
+#[cfg(test)]
+mod tests;

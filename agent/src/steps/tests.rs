@@ -1,0 +1,207 @@
+//! The small steps: what they do with systems that are not as expected.
+
+use pikube_config::FirstbootPlan;
+
+use super::*;
+use crate::host::scripted::{Node, PLAN};
+use crate::plan::{Context, Facts};
+use crate::render::{LOCALE, LOCALE_CONF};
+use crate::step::{Check, Stop};
+
+fn context(change: impl Fn(&str) -> String) -> Context {
+    let facts = Facts { boot: Some("/boot/firmware".to_owned()), ..Facts::default() };
+    Context::new(FirstbootPlan::from_toml(&change(PLAN)).unwrap(), None, facts)
+}
+
+fn plain() -> Context {
+    context(str::to_owned)
+}
+
+/// Applies, then checks.
+fn make(step: &Step, context: &Context, node: &Node) {
+    (step.apply)(context, node).unwrap();
+    assert_eq!((step.check)(context, node).unwrap(), Check::Satisfied, "{}", step.id);
+}
+
+/// What a person is told.
+fn person(step: &Step, context: &Context, node: &Node) -> (String, String) {
+    assert!(matches!((step.check)(context, node), Ok(Check::Needed(_))), "{}", step.id);
+    match (step.apply)(context, node) {
+        Err(Stop::Person { what, help }) => {
+            assert!(!what.is_empty() && !what.ends_with('.') && !help.ends_with('.'));
+            assert!(!what.contains("failed to"), "{what}");
+            (what, help)
+        }
+        other => panic!("{}: {other:?}", step.id),
+    }
+}
+
+#[test]
+fn the_clock_is_never_before_the_card_or_the_agent() {
+    let node = Node::pi();
+    make(&clock::STEP, &plain(), &node);
+    assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
+    let mut later = plain();
+    later.facts.agent_modified = Some("2026-12-01T00:00:00Z".parse().unwrap());
+    make(&clock::STEP, &later, &node);
+    assert_eq!(node.now().to_string(), "2026-12-01T00:00:00Z");
+    // A clock that is right already is not set back.
+    assert_eq!((clock::STEP.check)(&plain(), &node).unwrap(), Check::Satisfied);
+}
+
+#[test]
+fn an_old_name_of_a_zone_is_told_with_its_package() {
+    let context = context(|plan| plan.replace("Europe/Paris", "US/Pacific"));
+    let (what, help) = person(&timezone::STEP, &context, &Node::pi());
+    assert!(what.contains("`US/Pacific`") && help.contains("tzdata-legacy"));
+}
+
+#[test]
+fn a_relative_link_to_the_zone_is_as_good_and_trixie_has_no_timezone_file() {
+    let node = Node::pi();
+    node.entries.borrow_mut().remove("/etc/timezone");
+    node.link("../usr/share/zoneinfo/Europe/Paris", "/etc/localtime").unwrap();
+    assert_eq!((timezone::STEP.check)(&plain(), &node).unwrap(), Check::Satisfied);
+    assert!(!node.exists("/etc/timezone").unwrap());
+}
+
+#[test]
+fn timesyncd_is_restarted_only_for_new_servers() {
+    let node = Node::pi();
+    make(&ntp::STEP, &plain(), &node);
+    let content = node.get("/etc/systemd/timesyncd.conf.d/90-pikube.conf");
+    assert_eq!(content, "[Time]\nNTP=0.debian.pool.ntp.org 1.debian.pool.ntp.org\n");
+    node.entries.borrow_mut().remove("/lib/systemd/system/systemd-timesyncd.service");
+    node.active.borrow_mut().clear();
+    let (what, _) = person(&ntp::STEP, &plain(), &node);
+    assert!(what.contains("not installed"), "{what}");
+}
+
+#[test]
+fn the_host_name_leaves_the_rest_of_the_hosts_file() {
+    let node = Node::pi();
+    node.put("/etc/hosts", "127.0.0.1 localhost\n10.0.0.9 nas\n127.0.1.1 raspberrypi\n");
+    node.entries.borrow_mut().remove("/etc/cloud/cloud.cfg");
+    make(&hostname::STEP, &plain(), &node);
+    assert_eq!(node.get("/etc/hosts"), "127.0.0.1 localhost\n10.0.0.9 nas\n127.0.1.1\tlaperouse\n");
+    assert!(!node.exists("/etc/cloud/cloud.cfg.d/99-pikube.cfg").unwrap());
+    assert!(
+        node.log.borrow().iter().any(|line| line == "systemctl try-restart avahi-daemon.service")
+    );
+}
+
+#[test]
+fn trixie_keeps_its_link_to_locale_conf() {
+    let node = Node::pi();
+    node.link("../locale.conf", LOCALE).unwrap();
+    node.put(LOCALE_CONF, "LANG=C.UTF-8\nLC_TIME=de_DE.UTF-8\n");
+    make(&locale::STEP, &plain(), &node);
+    assert_eq!(node.get(LOCALE_CONF), "LANG=en_GB.UTF-8\nLC_TIME=de_DE.UTF-8\n");
+    assert_eq!(node.read_link(LOCALE).unwrap().as_deref(), Some("../locale.conf"));
+}
+
+#[test]
+fn a_locale_that_is_there_or_built_in_is_not_generated() {
+    let node = Node::pi();
+    make(&locale::STEP, &context(|plan| plan.replace("en_GB.UTF-8", "C.UTF-8")), &node);
+    node.put("/usr/lib/locale/locale-archive", "en_GB.utf8\n");
+    make(&locale::STEP, &plain(), &node);
+    assert!(!node.log.borrow().iter().any(|line| line == "locale-gen"));
+    assert!(node.get("/etc/locale.gen").contains("\nen_GB.UTF-8 UTF-8\n"));
+}
+
+#[test]
+fn unknown_locales_and_missing_packages_are_told() {
+    let node = Node::pi();
+    let unknown = context(|plan| plan.replace("en_GB.UTF-8", "xx_XX.UTF-8"));
+    assert!(person(&locale::STEP, &unknown, &node).0.contains("SUPPORTED"));
+    node.entries.borrow_mut().remove("/usr/sbin/locale-gen");
+    let (what, help) = person(&locale::STEP, &plain(), &node);
+    assert!(what.contains("package `locales`") && help.contains("C.UTF-8"));
+}
+
+#[test]
+fn a_console_that_does_not_listen_is_a_note() {
+    let node = Node::pi();
+    let notes = (keyboard::STEP.apply)(&plain(), &node).unwrap();
+    assert!(notes[0].contains("not on a console"), "{notes:?}");
+    assert_eq!((keyboard::STEP.check)(&plain(), &node).unwrap(), Check::Satisfied);
+    assert!(node.get("/etc/default/keyboard").contains("XKBLAYOUT=\"gb\""));
+}
+
+#[test]
+fn ssh_is_for_those_who_can_log_in() {
+    let node = Node::pi();
+    make(&ssh::STEP, &plain(), &node);
+    node.put("/etc/ssh/ssh_host_rsa_key", "");
+    make(&ssh::STEP, &plain(), &node);
+    let nobody = context(|plan| plan[..plan.find("ssh_keys").unwrap()].to_owned());
+    node.active.borrow_mut().clear();
+    assert_eq!((ssh::STEP.check)(&nobody, &node).unwrap(), Check::Satisfied);
+    node.entries.borrow_mut().remove("/lib/systemd/system/ssh.service");
+    assert!(person(&ssh::STEP, &plain(), &node).0.contains("not installed"));
+}
+
+#[test]
+fn a_missing_memory_cgroup_names_the_flag_and_the_file() {
+    let node = Node::pi();
+    node.put("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n");
+    node.put("/proc/cmdline", "console=tty1 root=PARTUUID=a-02\n");
+    let (_, help) = person(&cgroups::STEP, &plain(), &node);
+    assert!(help.contains("`cgroup_enable=memory`") && help.contains("/boot/firmware/cmdline.txt"));
+    node.put("/etc/default/raspi-firmware", "");
+    assert!(person(&cgroups::STEP, &plain(), &node).1.contains("raspi-extra-cmdline"));
+    node.put("/proc/cmdline", "cgroup_enable=memory\n");
+    assert!(person(&cgroups::STEP, &plain(), &node).1.contains("6.12.47+rpt-rpi-v8 ignores"));
+    node.drop_below("/sys/fs");
+    let (what, help) = person(&cgroups::STEP, &plain(), &node);
+    assert!(what.contains("cgroup v2") && help.contains("unified_cgroup_hierarchy=1"));
+}
+
+#[test]
+fn modules_may_be_built_in_and_missing_ones_are_named() {
+    let node = Node::pi();
+    node.put(
+        "/lib/modules/6.12.47+rpt-rpi-v8/modules.builtin",
+        "kernel/fs/overlayfs/overlay.ko\nkernel/net/bridge/br_netfilter.ko\n",
+    );
+    node.load("br_netfilter");
+    make(&kernel::STEP, &plain(), &node);
+    assert!(!node.log.borrow().iter().any(|line| line == "modprobe overlay"));
+    node.drop_below("/sys/module/vxlan");
+    node.fail("modprobe vxlan", 1, "modprobe: FATAL: Module vxlan not found in directory", 9);
+    let (what, help) = person(&kernel::STEP, &plain(), &node);
+    assert!(what.contains("`modprobe vxlan`") && help.contains("`vxlan`"));
+}
+
+#[test]
+fn the_sysctl_file_is_the_recipe() {
+    let node = Node::pi();
+    make(&kernel::STEP, &plain(), &node);
+    assert_eq!(
+        node.get("/etc/sysctl.d/90-pikube.conf"),
+        "net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n\
+         net.bridge.bridge-nf-call-ip6tables = 1\nfs.inotify.max_user_instances = 512\n\
+         fs.inotify.max_user_watches = 262144\nkernel.panic = 10\nkernel.panic_on_oops = 1\n"
+    );
+    // Somebody else sets it back while the node runs.
+    node.put("/proc/sys/net/ipv4/ip_forward", "0\n");
+    assert!(matches!((kernel::STEP.check)(&plain(), &node), Ok(Check::Needed(_))));
+    make(&kernel::STEP, &plain(), &node);
+}
+
+#[test]
+fn secrets_go_from_everywhere() {
+    let node = Node::pi();
+    node.put("/boot/firmware/failed_userconf.txt", "pi:$6$x");
+    make(&scrub::STEP, &plain(), &node);
+    assert!(node.exists("/etc/pikube/pikube.toml").unwrap());
+}
+
+#[test]
+fn a_card_that_is_write_protected_keeps_its_secrets_and_says_so() {
+    let node = Node::pi();
+    node.refuse("/boot/firmware/", 30);
+    let (what, help) = person(&scrub::STEP, &plain(), &node);
+    assert!(what.contains("read-only") && help.contains("write protected"), "{what}: {help}");
+}
