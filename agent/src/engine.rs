@@ -167,8 +167,7 @@ impl Engine<'_> {
 
     fn finish(&mut self, step: &Step) -> Result<(), Stop> {
         self.note(step, Event::Applied, 0.0, None)?;
-        self.reporter.step(step.id, StepState::Applied, None, Some(0.0));
-        self.reporter.done();
+        self.reporter.done(step.id);
         self.host.sync();
         let applied = (step.apply)(self.context, self.host)
             .and_then(|_| (step.check)(self.context, self.host));

@@ -173,6 +173,21 @@ fn status_is_running_failed_or_done() {
 }
 
 #[test]
+fn status_waits_until_the_marker_is_there() {
+    let (folder, path) = root();
+    put(folder.path(), "/var/lib/pikube/report.json", &report("waiting", ""));
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_pikube-agent"))
+        .args(["--root", &path, "status", "--wait"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(waiting.try_wait().unwrap(), None);
+    put(folder.path(), "/var/lib/pikube/report.json", &report("done", ""));
+    put(folder.path(), "/var/lib/pikube/done", "");
+    assert_eq!(waiting.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn run_is_for_the_running_system_only() {
     let (folder, path) = root();
     put(folder.path(), "/etc/pikube/pikube.toml", PLAN);

@@ -1,5 +1,5 @@
 //! The boot partition's edits on real FAT16 and FAT32 volumes, judged by fsck.fat and mtools.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -3,7 +3,7 @@
 //! Rung 1: no root, no devices. A card that is reported as written holds the image with its patch, byte for byte.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[path = "card_fake.rs"]
+#[path = "support/fake_card.rs"]
 mod fake;
 
 use std::sync::Mutex;

@@ -4,7 +4,7 @@
 //! zeros), and where that cannot be had, the message says so.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[path = "card_fake.rs"]
+#[path = "support/fake_card.rs"]
 mod fake;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Decoding images: whatever they are packed in they give the same bytes, and what is broken is found.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[path = "card_images.rs"]
+#[path = "support/images.rs"]
 mod images;
 
 use std::io::{Read, Seek, SeekFrom, Write};

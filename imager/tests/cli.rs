@@ -1,5 +1,5 @@
 //! The program as a person calls it: what it leaves behind, what it says, and how it ends.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 
 tree=$work/tree
 mkdir -p "$tree/bin" "$tree/modules"
-dpkg-deb --fsys-tarfile "$busybox" | tar -x -C "$work" --wildcards './*bin/busybox'
+deb_tar "$busybox" -x -C "$work" --wildcards './*bin/busybox'
 find "$work" -path "$tree" -prune -o -name busybox -type f -exec install -m 755 {} "$tree/bin/busybox" \;
 install -m 755 "$here/initrd/init" "$tree/init"
 

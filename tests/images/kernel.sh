@@ -15,9 +15,9 @@ kept='^(arch|block|crypto|lib|mm|drivers/(block|bluetooth/none|char/hw_random|cl
 "$here/fetch.sh" "$release" arm64 "$work/meta" linux-image-arm64
 rm -f "$work"/meta/linux-image-arm64_*.deb
 "$here/fetch.sh" --no-deps "$release" arm64 "$work" raspi-firmware
-dpkg-deb --fsys-tarfile "$(ls "$work"/meta/linux-image-*_arm64.deb)" | tar -x -C "$work" --wildcards \
+deb_tar "$(ls "$work"/meta/linux-image-*_arm64.deb)" -x -C "$work" --wildcards \
   './boot/vmlinuz-*' './usr/lib/linux-image-*/broadcom/*' './*lib/modules/*'
-dpkg-deb --fsys-tarfile "$(ls "$work"/raspi-firmware_*_all.deb)" | tar -x -C "$work" --wildcards './usr/lib/raspi-firmware/*'
+deb_tar "$(ls "$work"/raspi-firmware_*_all.deb)" -x -C "$work" --wildcards './usr/lib/raspi-firmware/*'
 
 version=$(cd "$work/boot" && ls vmlinuz-*); version=${version#vmlinuz-}
 modules=$(echo "$work"/*lib/modules "$work"/usr/lib/modules | tr ' ' '\n' | while read -r dir; do [ ! -d "$dir" ] || echo "$dir"; done)

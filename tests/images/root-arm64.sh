@@ -18,7 +18,7 @@ unpack() {
   mkdir -p "$out"/usr/{bin,sbin,lib}
   for path in bin sbin lib; do ln -sfn "usr/$path" "$out/$path"; done
   for deb in "$debs"/*.deb; do
-    dpkg-deb --fsys-tarfile "$deb" | tar -x -p -C "$out" --keep-directory-symlink --delay-directory-restore -f -
+    deb_tar "$deb" -x -p -C "$out" --keep-directory-symlink --delay-directory-restore
   done
 }
 
@@ -59,7 +59,7 @@ register() {
     fi
     echo
   } >> "$database/status"
-  dpkg-deb --fsys-tarfile "$deb" | tar -t | sed -E 's#^\./#/#; s#(.)/$#\1#; s#^/$#/.#' > "$database/info/$name.list"
+  deb_tar "$deb" -t | sed -E 's#^\./#/#; s#(.)/$#\1#; s#^/$#/.#' > "$database/info/$name.list"
   for file in "$work"/control/*; do
     [ "${file##*/}" = control ] || cp "$file" "$database/info/$name.${file##*/}"
   done

@@ -36,3 +36,10 @@ packages_of() { sed 's/#.*//' "$@" | tr -s ' \t' '\n' | sed '/^$/d' | sort -u; }
 
 # Files of another owner than ours need either root or a user namespace with subordinate ids.
 in_tree() { if [ "$(id -u)" = 0 ]; then "$@"; else mmdebstrap --unshare-helper "$@"; fi; }
+
+# deb_tar DEB TAR-ARGUMENT... : runs tar over the files of a package. tar stops reading at the archive's end mark; what
+# follows has to be read all the same, or dpkg-deb now and then dies of SIGPIPE.
+deb_tar() {
+  local deb=$1; shift
+  dpkg-deb --fsys-tarfile "$deb" | { tar "$@" -f - && cat > /dev/null; }
+}

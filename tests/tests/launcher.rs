@@ -1,6 +1,6 @@
 //! The launcher under the shells that Debian and busybox have: what it leaves behind, and that a cut at any line,
 //! followed by another run, leaves the same.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

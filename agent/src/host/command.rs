@@ -75,7 +75,7 @@ pub struct Answer {
     pub status: i32,
     /// Standard output.
     pub stdout: String,
-    /// The last [`STDERR_KEPT_BYTES`] of standard error.
+    /// The last KiB of standard error.
     pub stderr: String,
 }
 

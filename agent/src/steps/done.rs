@@ -7,7 +7,8 @@ use crate::plan::Context;
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step = Step { id: "done", title: "done", wanted: |_| true, check, apply };
+pub const STEP: Step =
+    Step { id: "done", title: "first boot complete", wanted: |_| true, check, apply };
 
 fn path() -> String {
     format!("{}/{}", names::STATE_DIR, names::DONE)

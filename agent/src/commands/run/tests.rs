@@ -67,22 +67,33 @@ fn without_the_marker_a_further_boot_finds_everything_satisfied() {
     }
 }
 
+/// As [`Node::pi`]; without secrets the user has no password and sudo without one.
+fn node_with(secrets: bool) -> Node {
+    let node = Node::pi();
+    if !secrets {
+        node.entries.borrow_mut().remove("/etc/pikube/pikube-secrets.toml");
+    }
+    node
+}
+
 /// The promise: whatever the moment at which the power goes, the next boot ends in the same place.
 #[test]
 fn the_power_can_go_at_any_operation() {
-    let whole = Node::pi();
-    let before = whole.operations();
-    run_on(&whole, &whole).unwrap();
-    let (lasting, count) = (whole.lasting(), whole.operations() - before);
-    assert!(count > 100, "{count} operations");
-    for cut in 1..=count {
-        let node = Node::pi();
-        node.power_for(cut);
-        assert!(run_on(&node, &node).is_err(), "cut at {cut}");
-        node.boot();
-        assert!(run_on(&node, &node).is_ok(), "cut at {cut}: {:#?}", node.said.borrow());
-        assert_same(&node, &lasting, cut);
-        assert_eq!(report(&node, FAT_REPORT).state, RunState::Done, "cut at {cut}");
+    for secrets in [true, false] {
+        let whole = node_with(secrets);
+        let before = whole.operations();
+        run_on(&whole, &whole).unwrap();
+        let (lasting, count) = (whole.lasting(), whole.operations() - before);
+        assert!(count > 100, "{count} operations");
+        for cut in 1..=count {
+            let node = node_with(secrets);
+            node.power_for(cut);
+            assert!(run_on(&node, &node).is_err(), "cut at {cut}");
+            node.boot();
+            assert!(run_on(&node, &node).is_ok(), "cut at {cut}: {:#?}", node.said.borrow());
+            assert_same(&node, &lasting, cut);
+            assert_eq!(report(&node, FAT_REPORT).state, RunState::Done, "cut at {cut}");
+        }
     }
 }
 

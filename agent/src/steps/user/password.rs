@@ -13,7 +13,7 @@ enum Need<'a> {
     Nothing,
     /// This hash.
     Hash(&'a str),
-    /// A password lets in somebody whom the plan does not know.
+    /// `*`, for no password fits it.
     Lock,
 }
 
@@ -25,7 +25,8 @@ fn need<'a>(context: &'a Context, host: &dyn Look, name: &str) -> Result<Need<'a
     Ok(match hash.map(|hash| hash.expose_secret()) {
         Some(hash) if hash == now => Need::Nothing,
         Some(hash) => Need::Hash(hash),
-        None if now.is_empty() => Need::Lock,
+        // Nothing at all lets everybody in; `x` is what pwconv(8) makes of half an account.
+        None if now.is_empty() || now == "x" => Need::Lock,
         None if context.secrets.is_none() && context.facts.user_settled => Need::Nothing,
         // Without keys the password is all that the user has: the image's own is left.
         None if context.plan.user.as_ref().is_none_or(|user| user.ssh_keys.is_empty()) => {
@@ -41,7 +42,7 @@ pub fn reasons(context: &Context, host: &dyn Look, name: &str) -> Result<Vec<Str
     Ok(match need(context, host, name)? {
         Need::Nothing => Vec::new(),
         Need::Hash(_) => vec![format!("the password of `{name}` is not the one of the plan")],
-        Need::Lock => vec![format!("`{name}` has a password that the plan does not give")],
+        Need::Lock => vec![format!("`{name}` has a password field that the plan does not give")],
     })
 }
 

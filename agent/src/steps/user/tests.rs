@@ -62,7 +62,7 @@ fn the_known_password_of_an_old_image_is_taken_away() {
     node.put("/etc/shadow", "captain:$5$raspberry:1::::::\n");
     let context = context(None, false);
     let Check::Needed(why) = check(&context, &node).unwrap() else { panic!() };
-    assert!(why.contains("password that the plan does not give") && !why.contains("$5$"));
+    assert!(why.contains("password field that the plan does not give") && !why.contains("$5$"));
     make(&node, &context);
     assert!(node.get("/etc/shadow").contains("captain:*:"));
 }

@@ -1,7 +1,7 @@
 //! Images for the tests of `image` and `card`: real MBR and FAT, made here, small and different at every byte that
 //! matters. Included as a module by the other `card_*` tests.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, missing_docs, reason = "each test program uses a part of it")]
 
 use std::io::{Cursor, Write};
 use std::path::Path;

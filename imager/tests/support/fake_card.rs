@@ -1,9 +1,9 @@
 //! A card in memory that does as it is told, which includes failing at any byte; and an image to write to it. Included
 //! as a module by the tests of the engine.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, missing_docs, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[path = "card_images.rs"]
+#[path = "images.rs"]
 pub mod images;
 
 use std::collections::BTreeMap;
