@@ -332,7 +332,8 @@ fn garbage_behind_the_compressed_image_leaves_a_card_that_does_not_boot() {
 #[test]
 fn systems_that_cannot_be_prepared_are_refused_by_name() {
     let thirty_two = support::CONFIG.replace("arm_64bit=1", "");
-    let cases: [(&[(&str, &str)], &[&str]); 5] = [
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Files, &[&str]); 5] = [
         (
             &[
                 ("config.txt", &thirty_two),

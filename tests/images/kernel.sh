@@ -25,7 +25,7 @@ modules=$(echo "$work"/*lib/modules "$work"/usr/lib/modules | tr ' ' '\n' | whil
 find "$modules" -type d -empty -delete
 mkdir -p "$out/boot" "$out/modules/lib/modules"
 mv "$modules/$version" "$out/modules/lib/modules/"
-depmod -b "$out/modules" "$version" 2>/dev/null
+depmod -b "$out/modules" "$version"
 cp "$work/boot/vmlinuz-$version" "$work"/usr/lib/linux-image-*/broadcom/bcm*.dtb "$out/boot/"
 cp -R "$work"/usr/lib/raspi-firmware/. "$out/boot/"
 printf '%s\n' "$version" > "$out/version"

@@ -82,8 +82,8 @@ fn is_as_planned(node: &Node, facts: &Facts) -> Result<()> {
     has(facts, "timezone", node::TIMEZONE)?;
     has(facts, "date", "CE")?;
     has(facts, "ntp-files", node::NTP)?;
-    same(facts, "running", "running")?;
     ensure!(facts.get("failed").is_empty(), "failed units:\n{}", facts.get("failed"));
+    same(facts, "running", "running")?;
     ensure!(facts.lines("swaps").count() == 1, "there is swap:\n{}", facts.get("swaps"));
     has(facts, "controllers", "memory")?;
     has(facts, "modules", "br_netfilter")?;
