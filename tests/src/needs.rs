@@ -81,18 +81,18 @@ pub fn piflash() -> Result<PathBuf, Missing> {
         .ok_or_else(|| Missing::new("piflash is not built", "cargo build -p piflash"))
 }
 
-/// The directory with the agents that go on the cards: `PIKUBE_AGENT_DIR`, else `target/agents`.
+/// The directory with the agents that go on the cards: `PIKUBE_AGENT_DIR`, else `target/test-agents`.
 ///
 /// # Errors
 /// When the agent for `arch` (`arm64`, `armv7`, `amd64`) is not in it.
 pub fn agents(arch: &str) -> Result<PathBuf, Missing> {
     let directory = std::env::var_os("PIKUBE_AGENT_DIR")
-        .map_or_else(|| clone_root().join("target/agents"), PathBuf::from);
+        .map_or_else(|| clone_root().join("target/test-agents"), PathBuf::from);
     let agent = directory.join(format!("pikube-agent-{arch}"));
     if agent.is_file() {
         Ok(directory)
     } else {
-        Err(Missing::new(format!("no {}", agent.display()), "make agents"))
+        Err(Missing::new(format!("no {}", agent.display()), "make test-agents"))
     }
 }
 

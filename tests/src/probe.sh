@@ -43,7 +43,8 @@ section() {
   section swaps cat /proc/swaps
   section controllers cat /sys/fs/cgroup/cgroup.controllers
   section passwd getent passwd
-  section shadow getent shadow
+  # digests of the password fields: the answers lie on the boot partition, where no secret may be found
+  section shadow sh -c 'getent shadow | while IFS=: read -r name field rest; do echo "$name:$(printf %s "$field" | sha256sum | cut -d" " -f1)"; done'
   section groups sh -c 'for user in $(getent passwd | cut -d: -f1); do echo "$user: $(id -Gn "$user")"; done'
   section authorized-keys sh -c 'for file in /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys; do [ ! -f "$file" ] || { stat -c "%n %U %a" "$file"; cat "$file"; }; done'
   section sudo sh -c 'for user in $(getent passwd | awk -F: "\$3 >= 1000 && \$3 < 60000 { print \$1 }"); do sudo -l -U "$user"; done'
@@ -54,7 +55,8 @@ section() {
   section marker sh -c 'ls -l /var/lib/pikube/done'
   section agent-unit systemctl show pikube-agent.service -p LoadState -p ActiveState -p SubState -p Result -p UnitFileState -p StatusText
   section agent-status "$agent" status --format json
-  section agent-journal journalctl --no-pager -o cat -u pikube-agent
+  section agent-status-text "$agent" status
+  section agent-journal journalctl --no-pager --no-hostname -u pikube-agent
   section config ls -la /etc/pikube
   section root-size df -k --output=size /
   section fstab cat /etc/fstab

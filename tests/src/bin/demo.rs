@@ -1,0 +1,70 @@
+//! `make demo`: writes a card with piflash, boots it as a machine of its own, and shows what the node says: its
+//! journal and its status, as `journalctl -u pikube-agent` and `pikube-agent status` print them on a Pi.
+#![allow(clippy::print_stdout, reason = "it is for looking at")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use pikube_tests::card::Card;
+use pikube_tests::machine::qemu::{Board, Qemu};
+use pikube_tests::machine::uml::Uml;
+use pikube_tests::machine::{Ending, Machine};
+use pikube_tests::node::BOOT_LIMIT;
+use pikube_tests::{images, needs, probe};
+
+/// As the cards that people buy, but small; User Mode Linux and QEMU want no more. QEMU wants a power of two.
+const CARD_BYTES: u64 = 4 << 30;
+const MEMORY_MIB: u32 = 768;
+/// Raspberry Pi OS' own first boot, the launcher's, the agent's, and room for surprises.
+const MOST_BOOTS: u32 = 6;
+
+fn main() -> Result<()> {
+    let folder = needs::clone_root().join("target/demo");
+    fs::create_dir_all(&folder)?;
+    let path = folder.join("laperouse.img");
+    // A card of its own size, as piflash would find one in a reader.
+    let _ = fs::remove_file(&path);
+    fs::File::create(&path)?.set_len(CARD_BYTES)?;
+
+    let twin = cfg!(target_arch = "x86_64");
+    let (image, arch) = if twin { ("raspios-trixie-amd64", "amd64") } else { ("raspios-trixie-arm64", "arm64") };
+    let (image, agents) = (images::image(image)?, needs::agents(arch)?);
+    write(&path, &image, &agents)?;
+
+    let card = Card::at(path);
+    probe::ask(&card)?;
+    let consoles = folder.join("consoles");
+    let machine: Box<dyn Machine> = if twin {
+        Box::new(Uml::new(MEMORY_MIB, consoles)?)
+    } else {
+        Box::new(Qemu::new(Board::Pi3b, consoles)?)
+    };
+    for boot in 1..=MOST_BOOTS {
+        println!("\n# boot {boot} (console: target/demo/consoles)");
+        if machine.boot(&card)?.wait_for_end(BOOT_LIMIT)? == Ending::PowerOff {
+            return show(&card);
+        }
+    }
+    anyhow::bail!("still rebooting after {MOST_BOOTS} boots")
+}
+
+fn write(card: &Path, image: &Path, agents: &Path) -> Result<()> {
+    let mut command = Command::new(needs::piflash()?);
+    command.args(["--role", "master", "--hostname", "laperouse", "--yes", "--agent-dir"]);
+    command.arg(agents).arg("--image").arg(image).arg(card);
+    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    println!("$ piflash {}", words.join(" "));
+    ensure!(command.status()?.success(), "piflash did not write the card");
+    Ok(())
+}
+
+fn show(card: &Card) -> Result<()> {
+    let facts = probe::facts(card)?;
+    println!("\nlaperouse$ journalctl -u pikube-agent\n{}", facts.get("agent-journal"));
+    println!("\nlaperouse$ pikube-agent status\n{}", facts.get("agent-status-text"));
+    let status: serde_json::Value = serde_json::from_str(facts.get("agent-status")).context("reading the status")?;
+    ensure!(status["state"] == "done", "the node is not done");
+    Ok(())
+}
