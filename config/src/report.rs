@@ -96,7 +96,7 @@ impl Report {
         if let Some(help) = &self.help {
             let _ = writeln!(text, "help: {help}");
         }
-        let _ = writeln!(text, "\nagent {}, {}\n", self.agent, self.updated_at);
+        let _ = writeln!(text, "\nagent {}, {:.0}\n", self.agent, self.updated_at);
         for step in &self.steps {
             let mark = match step.state {
                 StepState::Pending => "    ",
@@ -106,7 +106,9 @@ impl Report {
                 StepState::Failed => "FAIL",
             };
             let _ = write!(text, "{mark} {:<36} {:>7.1} s", step.title, step.seconds);
-            match &step.message {
+            // Why a step was needed is history once it is done; programs find it in the JSON.
+            let settled = matches!(step.state, StepState::Applied | StepState::Satisfied);
+            match step.message.as_ref().filter(|_| !settled) {
                 Some(message) => {
                     let _ = writeln!(text, "  {message}");
                 }
@@ -114,5 +116,38 @@ impl Report {
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_tells_what_is_wrong_and_no_history() {
+        let step = |id: &str, state| StepReport {
+            id: id.into(),
+            title: id.into(),
+            state,
+            seconds: 1.25,
+            message: Some(format!("{id} message")),
+        };
+        let report = Report {
+            schema: crate::SCHEMA,
+            node: "laperouse".into(),
+            role: Some(Role::Master),
+            agent: "0.1.0".into(),
+            state: RunState::Failed,
+            message: "what went wrong".into(),
+            help: Some("what to do".into()),
+            updated_at: Timestamp::UNIX_EPOCH,
+            steps: vec![step("one", StepState::Applied), step("two", StepState::Failed)],
+        };
+        let text = report.to_text();
+        assert!(
+            text.starts_with("laperouse (master): FAILED\nwhat went wrong\nhelp: what to do\n")
+        );
+        assert!(text.contains("1970-01-01T00:00:00Z"), "{text}");
+        assert!(!text.contains("one message") && text.contains("two message"), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 # where the tests look: target/test-images/nodes/NAME.img, and target/test-images/raspios-trixie-arm64.img.xz.
 #
 # What was built is kept in $PIKUBE_TEST_CACHE (else in the user's cache directory) under a hash of everything that
-# decides it, so a fresh clone with unchanged scripts gets its images at once. --where prints that directory.
+# decides it, so a fresh clone with unchanged scripts gets its images at once. --list prints the names.
 set -euo pipefail
 . "$(dirname "$0")/settings.sh"
 

@@ -29,7 +29,8 @@ fn main() -> Result<()> {
     fs::File::create(&path)?.set_len(CARD_BYTES)?;
 
     let twin = cfg!(target_arch = "x86_64");
-    let (image, arch) = if twin { ("raspios-trixie-amd64", "amd64") } else { ("raspios-trixie-arm64", "arm64") };
+    let (image, arch) =
+        if twin { ("raspios-trixie-amd64", "amd64") } else { ("raspios-trixie-arm64", "arm64") };
     let (image, agents) = (images::image(image)?, needs::agents(arch)?);
     write(&path, &image, &agents)?;
 
@@ -64,7 +65,8 @@ fn show(card: &Card) -> Result<()> {
     let facts = probe::facts(card)?;
     println!("\nlaperouse$ journalctl -u pikube-agent\n{}", facts.get("agent-journal"));
     println!("\nlaperouse$ pikube-agent status\n{}", facts.get("agent-status-text"));
-    let status: serde_json::Value = serde_json::from_str(facts.get("agent-status")).context("reading the status")?;
+    let status: serde_json::Value =
+        serde_json::from_str(facts.get("agent-status")).context("reading the status")?;
     ensure!(status["state"] == "done", "the node is not done");
     Ok(())
 }

@@ -16,6 +16,11 @@ pub use process::{Ending, Running};
 
 use crate::card::Card;
 
+/// On a busy computer a machine may take minutes for what a Pi does in seconds; systemd would give up on the boot
+/// partition after 90 s and stop in emergency mode.
+const PATIENCE: &str =
+    "systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900";
+
 /// A kind of computer.
 pub trait Machine {
     /// Switches the power on with this card inside.

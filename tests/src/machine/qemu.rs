@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 use anyhow::{Context, Result, ensure};
 
 use super::process::{Ending, Running};
-use super::{Machine, config_txt};
+use super::{Machine, PATIENCE, config_txt};
 use crate::card::Card;
 use crate::needs::{self, Missing};
 
@@ -85,7 +85,12 @@ impl Machine for Qemu {
         };
         let line = config_txt::command_line(card, serial)?;
         // Raspberry Pi OS ends on console=tty1, a screen that is not here: the journal comes with the kernel's messages.
-        let harness = format!("console={serial},115200 systemd.journald.forward_to_kmsg=1");
+        // QEMU's Pi has no watchdog timer: systemd arming it for a reboot is a reset on the spot, half way down.
+        let harness = format!(
+            "console={serial},115200 systemd.journald.forward_to_kmsg=1 \
+             systemd.journald.max_level_kmsg=info \
+             systemd.watchdog_device=/dev/null {PATIENCE}"
+        );
         command.arg("-append").arg(format!("{harness} {line}"));
         command.args(["-display", "none", "-monitor", "none", "-no-reboot"]);
         let log = super::process::new_log(&self.logs, "qemu")?;

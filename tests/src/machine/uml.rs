@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 use anyhow::{Context, Result};
 
 use super::process::{Ending, Running};
-use super::{Machine, config_txt};
+use super::{Machine, PATIENCE, config_txt};
 use crate::card::Card;
 use crate::needs::{self, Missing};
 
@@ -59,6 +59,7 @@ impl Machine for Uml {
         );
         // 512 pseudo terminals of old, each an event for udev; SELinux, which Debian does not use either
         arguments.extend(["pty.legacy_count=0", "selinux=0"].map(Into::into));
+        arguments.extend(PATIENCE.split_whitespace().map(str::to_owned));
         // last, as on a Pi: what the card says wins
         let line = config_txt::command_line(card, "ttyS1")?;
         arguments.extend(line.split_whitespace().map(str::to_owned));
