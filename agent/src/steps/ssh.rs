@@ -57,8 +57,9 @@ fn apply(_: &Context, host: &dyn Host) -> Result<Notes, Stop> {
         }
         units::systemctl(host, "enable", UNIT)?;
     }
-    if units::state(host, UNIT)?.as_deref() == Some("failed") {
-        // It may have tried in vain before there were host keys, too often to be started again.
+    if units::state(host, UNIT)?.as_deref() != Some("active") {
+        // It may be trying in vain without host keys at this very moment (Debian makes them on a first boot only, and
+        // the launcher's boot was that): what it has used up of its start limit would stop the start below.
         units::systemctl(host, "reset-failed", UNIT)?;
     }
     units::systemctl(host, "start", UNIT)?;
