@@ -59,6 +59,9 @@ impl Machine for Uml {
         );
         // 512 pseudo terminals of old, each an event for udev; SELinux, which Debian does not use either
         arguments.extend(["pty.legacy_count=0", "selinux=0"].map(Into::into));
+        // Nobody logs in here, and this kernel's console driver now and then trips over a getty.
+        let gettys = ["systemd.mask=getty@tty1.service", "systemd.mask=serial-getty@ttyS1.service"];
+        arguments.extend(gettys.map(Into::into));
         arguments.extend(PATIENCE.split_whitespace().map(str::to_owned));
         // last, as on a Pi: what the card says wins
         let line = config_txt::command_line(card, "ttyS1")?;
