@@ -14,14 +14,15 @@ ARMV7 := armv7-unknown-linux-musleabihf
 AMD64 := x86_64-unknown-linux-gnu
 AGENTS := target/agents
 
-.PHONY: help demo test agents lint install clean setup setup-agents setup-tests piflash test-agents test-images
+.PHONY: help demo test bench agents lint install clean setup setup-agents setup-tests piflash test-agents test-images
 
 help:
 	@echo "make demo     write target/demo/laperouse.img, boot it as a node, show its journal and status"
 	@echo "make test     all tests; as root (or with sudo) with booted nodes"
+	@echo "make bench    piflash against other programs and the limits of this machine; 15 minutes, root"
 	@echo "make agents   the agents for aarch64 and armv7, in $(AGENTS)"
 	@echo "make lint     formatting, clippy, shellcheck, cargo-deny"
-	@echo "make install  piflash into $(PREFIX)/bin (PREFIX=...)"
+	@echo "make install  piflash, its manual page and completions into $(PREFIX) (PREFIX=...)"
 	@echo "make clean    remove everything that was built"
 
 # --- what the machine needs ------------------------------------------------------------------------------------
@@ -34,7 +35,7 @@ setup-agents: setup
 	@tests/setup/targets.sh $(ARM64) $(ARMV7)
 
 setup-tests: setup
-	@tests/setup/packages.sh shellcheck dash busybox $$(sed 's/ *#.*//' tests/images/requirements.txt)
+	@tests/setup/packages.sh shellcheck dash busybox gnupg dbus python3-dbus python3-gi $$(sed 's/ *#.*//' tests/images/requirements.txt)
 
 # --- what is built ---------------------------------------------------------------------------------------------
 
@@ -66,6 +67,11 @@ test-images: setup-tests
 
 install: piflash
 	install -D -m 755 target/release/piflash $(DESTDIR)$(PREFIX)/bin/piflash
+	@man=$(DESTDIR)$(PREFIX)/share/man/man1/piflash.1; mkdir -p $${man%/*}; target/release/piflash man >$$man
+	@share=$(DESTDIR)$(PREFIX)/share; \
+	for file in bash:bash-completion/completions/piflash zsh:zsh/site-functions/_piflash \
+	        fish:fish/vendor_completions.d/piflash.fish; do \
+	    to=$$share/$${file#*:}; mkdir -p $${to%/*}; target/release/piflash completions $${file%%:*} >$$to; done
 
 # --- what is tried ---------------------------------------------------------------------------------------------
 
@@ -74,6 +80,10 @@ demo: setup-tests piflash test-agents test-images
 
 test: setup-tests piflash test-agents test-images
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh
+
+bench: setup-tests piflash test-images
+	@tests/setup/packages.sh bmap-tools xz-utils gzip zstd
+	cargo run -q --release -p pikube-tests --bin bench
 
 lint: setup setup-tests
 	cargo fmt --all --check

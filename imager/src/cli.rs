@@ -1,84 +1,211 @@
-//! What people type: clap types only.
+//! What people type: clap types only. Help, man page and completions are all made from these.
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use pikube_config::{Role, Swap};
+
+// Headings of `--help`.
+const IMAGE: &str = "Image";
+const NODE: &str = "Node";
+const LOGIN: &str = "Login";
+const CARD: &str = "Card";
+const OUTPUT: &str = "Output";
 
 /// Writes an operating system to SD cards and prepares each as a Kubernetes node.
 ///
 /// The image is written, verified and prepared; put the card into its Raspberry Pi and switch the power on.
 /// Nothing is written before one question, which names the card and what is on it.
 #[derive(Debug, Parser)]
-#[command(name = "piflash", version, max_term_width = 100)]
-pub struct Args {
+#[command(
+    name = "piflash",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    /// Another job than writing.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The main job, where there is no other.
+    #[command(flatten)]
+    pub write: Option<WriteArgs>,
+    /// How to tell about it.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What else can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List what could be written here, and why the rest could not
+    Devices,
+    /// List the operating systems that have a name
+    Images(ImagesArgs),
+    /// Read a card back and compare it with an image
+    Verify(VerifyArgs),
+    /// Tell what a node wrote on its card about its last boot
+    Diagnose(DiagnoseArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// The main job: `piflash [OPTIONS] CARD...`.
+#[derive(Debug, Args)]
+// Clap takes this for present where one of the group's is; with a flattened struct inside it fills no group by itself.
+#[group(args = ["cards"])]
+pub struct WriteArgs {
     /// Cards to write: whole block devices (/dev/sdX, /dev/mmcblk0) or regular files
     #[arg(required = true, value_name = "CARD")]
     pub cards: Vec<PathBuf>,
 
-    /// Image of the operating system: .img, plain or .img.xz
-    #[arg(long, value_name = "FILE")]
-    pub image: PathBuf,
+    /// Which image to write.
+    #[command(flatten)]
+    pub image: ImageArgs,
 
     /// What the node does: `master` starts the cluster, `control-plane` is a further one, `worker` joins
-    #[arg(long, value_enum)]
+    #[arg(help_heading = NODE, long, value_enum, hide_possible_values = true)]
     pub role: RoleArg,
 
     /// Host name; with several cards one per card, as a list `fregate,black-pearl` or a range `pi[01-04]`
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = NODE, long, value_name = "NAME")]
     pub hostname: String,
 
     /// Time zone [default: this computer's]
-    #[arg(long, value_name = "ZONE")]
+    #[arg(help_heading = NODE, long, value_name = "ZONE")]
     pub timezone: Option<String>,
 
     /// NTP server, repeatable [default: the operating system's]
-    #[arg(long, value_name = "SERVER", value_delimiter = ',')]
+    #[arg(help_heading = NODE, long, value_name = "SERVER", value_delimiter = ',')]
     pub ntp: Vec<String>,
 
     /// Locale, as in en_GB.UTF-8 [default: this computer's]
-    #[arg(long, value_name = "LOCALE")]
+    #[arg(help_heading = NODE, long, value_name = "LOCALE")]
     pub locale: Option<String>,
 
     /// Keyboard layout, as in gb or de:nodeadkeys [default: this computer's]
-    #[arg(long, value_name = "LAYOUT")]
+    #[arg(help_heading = NODE, long, value_name = "LAYOUT")]
     pub keyboard: Option<String>,
 
-    /// Login user [default: your name on this computer; pi for root]
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-
-    /// File with public keys that may log in, repeatable [default: ~/.ssh/*.pub]
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Vec<PathBuf>,
-
-    /// File whose first line is the login user's password [default: no password]
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-
     /// What becomes of swap
-    #[arg(long, value_enum, default_value = "off")]
+    #[arg(help_heading = NODE, long, value_enum, default_value = "off", hide_possible_values = true)]
     pub swap: SwapArg,
 
     /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = NODE, long, value_name = "DIR")]
     pub agent_dir: Option<PathBuf>,
 
+    /// Login user [default: your name on this computer; pi for root]
+    #[arg(help_heading = LOGIN, long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// File with public keys that may log in, repeatable [default: ~/.ssh/*.pub]
+    #[arg(help_heading = LOGIN, long, value_name = "FILE")]
+    pub ssh_key: Vec<PathBuf>,
+
+    /// File whose first line is the login user's password [default: no password]
+    #[arg(help_heading = LOGIN, long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
     /// Print every file and every changed line, write nothing
-    #[arg(long)]
+    #[arg(help_heading = CARD, long)]
     pub dry_run: bool,
 
     /// Do not read the card back after writing
-    #[arg(long)]
+    #[arg(help_heading = CARD, long)]
     pub no_verify: bool,
 
+    /// Write also what is doubtful: a built-in disk, one larger than 256 GiB, or one that holds LVM, RAID, LUKS,
+    /// ZFS or btrfs data. What is in use is refused nevertheless
+    #[arg(help_heading = CARD, long)]
+    pub force: bool,
+
     /// Answer the question before writing with yes
-    #[arg(short, long)]
+    #[arg(help_heading = CARD, short, long)]
     pub yes: bool,
+}
+
+/// An image and what it has to be.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ImageArgs {
+    /// Image of the operating system: .img, plain or packed (xz, gz, zst, bz2, zip), as a path, an address (https://,
+    /// http://, s3://), a name of `piflash images`, or - for standard input [default: Raspberry Pi OS Lite, 64 bit]
+    #[arg(help_heading = IMAGE, long, value_name = "PATH|URL|NAME|-")]
+    pub image: Option<String>,
+
+    /// SHA-256 sum of the image as it is distributed [default: the catalogue's, or a .sha256 beside the image]
+    #[arg(help_heading = IMAGE, long, value_name = "HEX")]
+    pub sha256: Option<String>,
+
+    /// Block map: which blocks hold data, and their checksums; the others become zeros [default: a .bmap beside the
+    /// image]
+    #[arg(help_heading = IMAGE, long, value_name = "PATH|URL")]
+    pub bmap: Option<String>,
+
+    /// Detached OpenPGP signature of the image as it is distributed
+    #[arg(help_heading = IMAGE, long, value_name = "PATH|URL", requires = "key")]
+    pub signature: Option<String>,
+
+    /// OpenPGP public key that has to have made the signature
+    #[arg(help_heading = IMAGE, long, value_name = "FILE", requires = "signature")]
+    pub key: Option<PathBuf>,
+}
+
+/// `piflash images`
+#[derive(Debug, Clone, Default, Args)]
+pub struct ImagesArgs {
+    /// All of Raspberry Pi's list, not only what has a stable name
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `piflash verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Image that the card was written from.
+    #[command(flatten)]
+    pub image: ImageArgs,
+
+    /// Card to read: a whole block device or a regular file
+    #[arg(value_name = "CARD")]
+    pub card: PathBuf,
+}
+
+/// `piflash diagnose`
+#[derive(Debug, Args)]
+pub struct DiagnoseArgs {
+    /// Card to read: a whole block device or a regular file
+    #[arg(value_name = "CARD")]
+    pub card: PathBuf,
+}
+
+/// `piflash completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// How to tell about it; the same for every job.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = OUTPUT)]
+pub struct OutputArgs {
+    /// One JSON object per line on standard output, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
 
     /// Say only what went wrong
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub quiet: bool,
+
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
 }
 
 /// `--role`
@@ -122,10 +249,28 @@ impl From<SwapArg> for Swap {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::{Cli, Command};
 
     #[test]
     fn clap_finds_no_contradiction() {
-        super::Args::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_main_job_needs_no_subcommand() {
+        let good = "piflash --image os.img --role worker --hostname a /dev/sdX devices";
+        let cli = Cli::try_parse_from(good.split(' ')).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.write.unwrap().cards.len(), 2, "behind a card, everything is a card");
+        for (line, json) in [("piflash devices", false), ("piflash devices --json", true)] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert!(matches!(cli.command, Some(Command::Devices)) && cli.write.is_none(), "{line}");
+            assert_eq!(cli.output.json, json);
+        }
+        for line in ["piflash", "piflash /dev/sdX", "piflash --json"] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 }

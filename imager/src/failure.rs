@@ -23,6 +23,19 @@ pub enum Exit {
     Mismatch = 4,
 }
 
+impl Exit {
+    /// Its name in `--json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Exit::Done => "done",
+            Exit::Failed => "failed",
+            Exit::Usage => "usage",
+            Exit::Refused => "refused",
+            Exit::Mismatch => "mismatch",
+        }
+    }
+}
+
 /// A message with its fix and exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -99,14 +112,31 @@ impl From<BootError> for Failure {
 
 impl From<image::Error> for Failure {
     fn from(error: image::Error) -> Self {
-        Failure::new(Exit::Failed, chain(&error)).maybe_help(error.help())
+        let exit = if error.is_mismatch() { Exit::Mismatch } else { Exit::Failed };
+        Failure::new(exit, chain(&error)).maybe_help(error.help())
     }
 }
 
 impl From<card::Error> for Failure {
     fn from(error: card::Error) -> Self {
-        Failure::new(exit(error.exit_class()), chain(&error)).maybe_help(error.help())
+        let help = if error.is_denied() { Some(as_root()) } else { error.help() };
+        Failure::new(exit(error.exit_class()), chain(&error)).maybe_help(help)
     }
+}
+
+/// The command that was typed, for root to type.
+fn as_root() -> String {
+    let quoted = |word: std::ffi::OsString| {
+        let word = word.to_string_lossy().into_owned();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+        match !word.is_empty() && word.chars().all(plain) {
+            true => word,
+            // In a shell's single quotes, everything is itself but the single quote.
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        }
+    };
+    let words: Vec<String> = std::env::args_os().map(quoted).collect();
+    format!("only root may: `sudo {}`", words.join(" "))
 }
 
 impl From<card::Failure> for Failure {

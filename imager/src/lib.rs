@@ -1,6 +1,7 @@
 //! `piflash`, the laptop side, in the order in which the bytes flow: arguments → plan → bytes → card.
 //!
 //! * [`cli`] → [`plan`]: what was asked for, as one firstboot plan per card; pure.
+//! * [`catalogue`]: operating systems by name.
 //! * [`image`]: source ► sniff ► decode ► the boot partition kept aside, everything else streamed.
 //! * [`boot`]: boot partition + plan ► edits ► its own FAT per card.
 //! * [`card`]: guard, open, write, read back, partition table last.
@@ -9,9 +10,11 @@
 pub mod agents;
 pub mod boot;
 pub mod card;
+pub mod catalogue;
 pub mod cli;
 pub mod commands;
 pub mod failure;
 pub mod image;
+pub mod moment;
 pub mod plan;
 pub mod progress;

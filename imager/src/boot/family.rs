@@ -56,6 +56,14 @@ impl Family {
     }
 }
 
+impl Family {
+    /// Whether its image brings the packages `locales` and `console-setup`. Debian's own does not: a locale or a
+    /// keyboard that nobody asked for must not stop the agent there.
+    pub fn has_locales(self) -> bool {
+        self != Family::Debian
+    }
+}
+
 /// What is supported, for the help line of a refusal.
 pub const SUPPORTED: &str =
     "Raspberry Pi OS bookworm or trixie (64 bit), or Debian's own Raspberry Pi image";

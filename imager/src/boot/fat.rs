@@ -137,7 +137,7 @@ impl fatfs::TimeProvider for LaptopClock {
     }
 
     fn get_current_date_time(&self) -> fatfs::DateTime {
-        let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let now = crate::moment::flashing().to_zoned(jiff::tz::TimeZone::UTC).datetime();
         // Each part is in range by jiff's contract; the FAT epoch is 1980 (Microsoft's fatgen103, "Date and Time").
         let part = |value: i8| u16::from(value.unsigned_abs());
         fatfs::DateTime {

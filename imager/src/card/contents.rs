@@ -5,9 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::image::{
-    ByteSize, FatBootSector, Partition, PartitionTable, SECTOR_BYTES, Scheme, TABLE_AREA_BYTES,
-};
+use super::signature::recognise;
+use crate::image::{ByteSize, Partition, PartitionTable, Scheme, TABLE_AREA_BYTES};
 
 /// What is on a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +20,9 @@ pub enum Contents {
         /// Its partitions.
         partitions: Vec<PartitionOnCard>,
     },
-    /// Neither.
+    /// A file system or container without a partition table.
+    Whole(FileSystem),
+    /// None of these.
     Unrecognised,
 }
 
@@ -34,58 +35,63 @@ pub struct PartitionOnCard {
     pub file_system: Option<FileSystem>,
 }
 
-/// A recognised file system.
+/// A recognised file system, or a container for some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSystem {
     /// `FAT32`, `ext4`, …
     pub name: String,
-    /// Its label, where it has one.
+    /// Its label, where it has one; of ZFS, the pool.
     pub label: Option<String>,
+    /// Whether it is a piece of something larger or locked (LVM, RAID, ZFS, btrfs on several disks, LUKS): nobody can
+    /// tell by its looks what would be lost.
+    pub is_member: bool,
 }
 
 impl Contents {
     /// Looks at a card or file; `None` where it cannot be read.
     pub(super) fn look(path: &Path, size_bytes: u64) -> Option<Contents> {
-        let card = File::open(path).ok()?;
+        Self::of(&File::open(path).ok()?, size_bytes)
+    }
+
+    /// The same of an open card. Not for direct I/O, which wants aligned memory.
+    pub(super) fn of(card: &File, size_bytes: u64) -> Option<Contents> {
         let mut start = vec![0; TABLE_AREA_BYTES.min(size_bytes) as usize];
         card.read_exact_at(&mut start, 0).ok()?;
+        // Before the table: FAT and others have one that means nothing, and a container at the end leaves zeros here.
+        let whole = recognise(card, 0, size_bytes);
+        if let Some(member) = whole.as_ref().filter(|whole| whole.is_member) {
+            return Some(Contents::Whole(member.clone()));
+        }
         if start.iter().all(|byte| *byte == 0) {
             return Some(Contents::Empty);
         }
         // No size is given: a damaged table is still a sign that there is something on the card.
         let Ok(table) = PartitionTable::parse(&start, None) else {
-            return Some(Contents::Unrecognised);
+            return Some(whole.map_or(Contents::Unrecognised, Contents::Whole));
         };
         let partitions = table
             .partitions
             .iter()
-            .map(|p| PartitionOnCard { partition: *p, file_system: recognise(&card, p) })
+            .map(|p| PartitionOnCard {
+                partition: *p,
+                file_system: recognise(card, p.offset_bytes, p.size_bytes),
+            })
             .collect();
         Some(Contents::Partitions { scheme: table.scheme, partitions })
     }
-}
 
-/// FAT by its boot sector, ext by its superblock; others are not met on a Pi's card.
-fn recognise(card: &File, partition: &Partition) -> Option<FileSystem> {
-    let mut sector = [0; SECTOR_BYTES as usize];
-    card.read_exact_at(&mut sector, partition.offset_bytes).ok()?;
-    if let Some(fat) = FatBootSector::parse(&sector, partition.size_bytes) {
-        return Some(FileSystem { name: fat.kind.to_string(), label: fat.label });
+    /// Pieces of something larger, or locked: number of the partition, and what it is.
+    pub fn members(&self) -> Vec<(Option<u32>, &FileSystem)> {
+        let found: Vec<(Option<u32>, &FileSystem)> = match self {
+            Contents::Whole(file_system) => vec![(None, file_system)],
+            Contents::Partitions { partitions, .. } => partitions
+                .iter()
+                .filter_map(|p| Some((Some(p.partition.number), p.file_system.as_ref()?)))
+                .collect(),
+            Contents::Empty | Contents::Unrecognised => Vec::new(),
+        };
+        found.into_iter().filter(|(_, file_system)| file_system.is_member).collect()
     }
-    let mut superblock = [0; 256];
-    card.read_exact_at(&mut superblock, partition.offset_bytes.checked_add(1024)?).ok()?;
-    if superblock[0x38..0x3a] != [0x53, 0xef] {
-        return None;
-    }
-    // Journal and extents tell the three apart (Documentation/filesystems/ext4/super.rst).
-    let name = match (superblock[0x60] & 0x40 != 0, superblock[0x5c] & 0x04 != 0) {
-        (true, _) => "ext4",
-        (false, true) => "ext3",
-        (false, false) => "ext2",
-    };
-    let label = String::from_utf8_lossy(&superblock[0x78..0x88]);
-    let label = label.trim_end_matches('\0');
-    Some(FileSystem { name: name.into(), label: (!label.is_empty()).then(|| label.to_owned()) })
 }
 
 impl fmt::Display for Contents {
@@ -93,6 +99,9 @@ impl fmt::Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Contents::Empty => f.write_str("empty"),
+            Contents::Whole(file_system) => {
+                write!(f, "{file_system} without a partition table")
+            }
             Contents::Unrecognised => f.write_str("data without a partition table"),
             Contents::Partitions { scheme, partitions } => {
                 scheme.fmt(f)?;
@@ -102,12 +111,20 @@ impl fmt::Display for Contents {
     }
 }
 
+impl fmt::Display for FileSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.label {
+            Some(label) => write!(f, "{} {label:?}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
 impl fmt::Display for PartitionOnCard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.partition.number)?;
         match &self.file_system {
-            Some(FileSystem { name, label: Some(label) }) => write!(f, "{name} {label:?}")?,
-            Some(FileSystem { name, label: None }) => f.write_str(name)?,
+            Some(file_system) => file_system.fmt(f)?,
             None => self.partition.kind.fmt(f)?,
         }
         write!(f, " {}", ByteSize(self.partition.size_bytes).short())

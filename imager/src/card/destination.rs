@@ -25,6 +25,26 @@ pub trait Destination: Send {
     /// What the device says.
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<usize>;
 
+    /// Whether [`zero_at`](Destination::zero_at) is worth trying.
+    fn zeroes(&self) -> bool {
+        false
+    }
+
+    /// Makes the device zero a run of whole sectors, which from then on reads as zeros: nothing less, a mere discard
+    /// will not do. Where it fails the engine writes the zeros.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn zero_at(&mut self, _offset: u64, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Another handle on the same card, for writing at the same time as this one; `None` where one write at a time is
+    /// all there is.
+    fn second_writer(&self) -> Option<Box<dyn Destination>> {
+        None
+    }
+
     /// Reads at a place, past every cache of the computer; how many bytes came, which may be fewer than asked for.
     ///
     /// # Errors

@@ -10,11 +10,12 @@ use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 
 use super::destination::Destination;
 use super::error::{Error, Result};
-use super::guard::{Kind, Request, Target, check};
+use super::guard::{Kind, Request, Target, check, refuse_unseen};
 use super::ioctl;
 use super::refusal::Refusal;
 use super::sysfs::DeviceNumber;
 use super::system::System;
+use super::udisks;
 use crate::image::{ByteSize, FileIdentity, SECTOR_BYTES};
 
 /// What direct reads of a file are aligned to; every file system that has them accepts this.
@@ -33,6 +34,8 @@ pub struct Device {
     is_block: bool,
     size_bytes: Option<u64>,
     direct: Option<File>,
+    /// Whether the device zeroes by itself; otherwise the kernel would write the zeros, and so can we.
+    zeroes: bool,
     /// The file, where it was made here and would be litter if nothing were written to it.
     made: Option<PathBuf>,
 }
@@ -46,6 +49,7 @@ pub fn open(system: &System, target: &Target) -> Result<Device> {
     // The image need not be known any more: that target and image differ was checked, and the target is the same.
     let now = check(system, &target.path, &Request::default())?;
     refuse_if_changed(target, &now)?;
+    Target { forced: target.forced, ..now }.refuse_doubts()?;
     match target.kind {
         Kind::Block => open_block(target),
         Kind::File => open_file(target, OpenOptions::new().read(true).write(true)),
@@ -55,7 +59,8 @@ pub fn open(system: &System, target: &Target) -> Result<Device> {
     }
 }
 
-fn refuse_if_changed(before: &Target, now: &Target) -> Result<()> {
+/// Refuses a card that was swapped for another after it was looked at.
+pub(super) fn refuse_if_changed(before: &Target, now: &Target) -> Result<()> {
     changed(before, "kind", Some(before.kind), Some(now.kind))?;
     let places = [before, now].map(|target| Some(target.canonical.display()));
     let [place_before, place_now] = places.map(|place| place.map(|place| place.to_string()));
@@ -65,7 +70,12 @@ fn refuse_if_changed(before: &Target, now: &Target) -> Result<()> {
     changed(before, "size", before.size_bytes.map(ByteSize), now.size_bytes.map(ByteSize))?;
     changed(before, "model", before.model.as_ref(), now.model.as_ref())?;
     changed(before, "serial number", before.serial.as_ref(), now.serial.as_ref())?;
-    changed(before, "sequence number", before.disk_sequence, now.disk_sequence)
+    changed(before, "sequence number", before.disk_sequence, now.disk_sequence)?;
+    if before.kind == Kind::Block {
+        // Readers without a serial number, kernels without a sequence number.
+        changed(before, "content", before.contents.as_ref(), now.contents.as_ref())?;
+    }
+    Ok(())
 }
 
 /// Refuses a card of which a fact differs, or is known now and was not before.
@@ -90,7 +100,8 @@ fn open_block(target: &Target) -> Result<Device> {
         .read(true)
         .write(true)
         .custom_flags(flags.bits())
-        .open(&target.canonical);
+        .open(&target.canonical)
+        .or_else(|error| open_as_user(target, flags, error));
     let file = opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EBUSY) => Refusal::Busy { path: path() }.into(),
         Some(Errno::ENOMEDIUM) => Refusal::NoMedium { path: path() }.into(),
@@ -104,7 +115,8 @@ fn open_block(target: &Target) -> Result<Device> {
     let failed = |error| Error::io("examining card", &target.path, error);
     let device = DeviceNumber::from_raw(file.metadata().map_err(failed)?.rdev());
     changed(target, "device number", target.device, Some(device))?;
-    let size_bytes = Some(ioctl::size_bytes(&file).map_err(failed)?);
+    let bytes = ioctl::size_bytes(&file).map_err(failed)?;
+    let size_bytes = Some(bytes);
     changed(target, "size", target.size_bytes.map(ByteSize), size_bytes.map(ByteSize))?;
     if ioctl::is_read_only(&file).map_err(failed)? {
         return Err(Refusal::ReadOnly { path: path(), is_file: false }.into());
@@ -113,9 +125,29 @@ fn open_block(target: &Target) -> Result<Device> {
     if sector_bytes != SECTOR_BYTES {
         return Err(Refusal::SectorSize { path: path(), sector_bytes }.into());
     }
-    // What was cached before is of no use now, and would be taken for the card's content later.
-    ioctl::drop_cache(&file).map_err(failed)?;
-    Ok(Device { file, path: path(), is_block: true, size_bytes, direct: None, made: None })
+    refuse_unseen(target, &file, bytes)?;
+    // What was cached before is of no use now, and would be taken for the card's content later. Who is not root may
+    // not drop it; direct reads and writes do that, place by place.
+    match ioctl::drop_cache(&file) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        dropped => dropped.map_err(failed)?,
+    }
+    let zeroes = zeroes(device);
+    Ok(Device { file, path: path(), is_block: true, size_bytes, direct: None, zeroes, made: None })
+}
+
+/// Where this user may not, udisks2 may: it asks polkit, and hands over what it opened with the same flags.
+fn open_as_user(target: &Target, flags: OFlag, denied: io::Error) -> io::Result<File> {
+    if denied.kind() != io::ErrorKind::PermissionDenied {
+        return Err(denied);
+    }
+    udisks::open(&target.canonical, flags & !OFlag::O_CLOEXEC).map_err(|error| {
+        // The errors of others come as text. Busy is the one that has another remedy than being root.
+        match error.to_string().contains("Device or resource busy") {
+            true => Errno::EBUSY.into(),
+            false => denied,
+        }
+    })
 }
 
 fn open_file(target: &Target, how: &OpenOptions) -> Result<Device> {
@@ -138,7 +170,14 @@ fn open_file(target: &Target, how: &OpenOptions) -> Result<Device> {
     changed(target, "size", target.size_bytes.map(ByteSize), size_bytes.map(ByteSize))?;
     let path = target.path.clone();
     let made = (target.kind == Kind::NewFile).then(|| target.canonical.clone());
-    Ok(Device { file, path, is_block: false, size_bytes, direct: None, made })
+    Ok(Device { file, path, is_block: false, size_bytes, direct: None, zeroes: false, made })
+}
+
+/// Whether the device has a command that zeroes (a limit of 0 bytes means that it has none).
+fn zeroes(device: DeviceNumber) -> bool {
+    let limit = format!("/sys/dev/block/{device}/queue/write_zeroes_max_bytes");
+    std::fs::read_to_string(limit)
+        .is_ok_and(|bytes| bytes.trim().parse::<u64>().is_ok_and(|bytes| bytes > 0))
 }
 
 impl Drop for Device {
@@ -174,6 +213,36 @@ impl Destination for Device {
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<usize> {
         self.file.write_at(data, offset)
+    }
+
+    fn zeroes(&self) -> bool {
+        self.zeroes
+    }
+
+    fn zero_at(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let zeroed = ioctl::zero_out(&self.file, offset, len);
+        // A device that refuses once is not asked again.
+        self.zeroes = zeroed.is_ok();
+        zeroed
+    }
+
+    fn second_writer(&self) -> Option<Box<dyn Destination>> {
+        // A file has the page cache between it and the disk, which takes what it is given at once.
+        if !self.is_block {
+            return None;
+        }
+        // The same open file, so the exclusive hold is shared and ends with the last of the two.
+        let (file, path) = (self.file.try_clone().ok()?, self.path.clone());
+        let Device { is_block, size_bytes, zeroes, .. } = *self;
+        Some(Box::new(Device {
+            file,
+            path,
+            is_block,
+            size_bytes,
+            direct: None,
+            zeroes,
+            made: None,
+        }))
     }
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {

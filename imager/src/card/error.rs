@@ -63,6 +63,38 @@ pub enum Error {
         /// Whether it is the byte.
         exact: bool,
     },
+    /// What was right after it had been written is something else after the rest had been written.
+    #[error(
+        "verifying card `{}`: what was read back right at byte {offset_bytes} was overwritten by what was written later: \
+         the card has less capacity than it says", path.display()
+    )]
+    Overwritten {
+        /// The card.
+        path: PathBuf,
+        /// A place that was overwritten, not necessarily the first.
+        offset_bytes: u64,
+    },
+    /// A card that does not keep what is written within its size.
+    #[error(
+        "checking the capacity of card `{}`: it is counterfeit, it says {} and keeps only the first {}", path.display(),
+        ByteSize(*claimed_bytes), ByteSize(*real_bytes)
+    )]
+    Counterfeit {
+        /// The card.
+        path: PathBuf,
+        /// Size that it reports.
+        claimed_bytes: u64,
+        /// What it really has, to a MiB.
+        real_bytes: u64,
+    },
+    /// A card that takes writes and keeps none: what flash memory does at the end of its life.
+    #[error(
+        "checking the capacity of card `{}`: it keeps nothing of what is written, as worn-out cards do", path.display()
+    )]
+    KeepsNothing {
+        /// The card.
+        path: PathBuf,
+    },
     /// The image turned out to be larger than the card while it was decoded.
     #[error("writing card `{}`: the card is too small, it has {} and the image is larger", path.display(),
         ByteSize(*card_bytes))]
@@ -104,9 +136,19 @@ impl Error {
     pub fn exit_class(&self) -> ExitClass {
         match self {
             Error::Refused(_) => ExitClass::Refused,
-            Error::Mismatch { .. } => ExitClass::Mismatch,
+            Error::Mismatch { .. }
+            | Error::Overwritten { .. }
+            | Error::Counterfeit { .. }
+            | Error::KeepsNothing { .. } => ExitClass::Mismatch,
+            Error::Image(error) if error.is_mismatch() => ExitClass::Mismatch,
             _ => ExitClass::Failed,
         }
+    }
+
+    /// Whether another user might.
+    pub fn is_denied(&self) -> bool {
+        let (Error::Io { source, .. } | Error::IoAt { source, .. }) = self else { return false };
+        source.kind() == io::ErrorKind::PermissionDenied
     }
 
     /// Text for the `help:` line, where there is something to do about it.
@@ -116,6 +158,12 @@ impl Error {
             Error::Image(error) => error.help(),
             Error::Mismatch { .. } => {
                 Some("the card or its reader is bad or counterfeit: take another one".into())
+            }
+            Error::Overwritten { .. } | Error::Counterfeit { .. } => {
+                Some("give it back to where it was bought and take another one".into())
+            }
+            Error::KeepsNothing { .. } => {
+                Some("is its write-protect switch on? Otherwise take another one".into())
             }
             Error::ImageLarger { .. } => Some("take a larger card".into()),
             Error::Table { .. } | Error::NoFatPartition { .. } => {

@@ -8,13 +8,22 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use super::contents::Contents;
 use super::error::{Error, Result};
-use super::in_use::{refuse_if_in_use, swaps};
+use super::in_use::{refuse_if_in_pool, refuse_if_in_use, swaps};
 use super::refusal::Refusal;
-use super::sysfs::{DeviceNumber, SysBlock, loop_devices};
+use super::sysfs::{Bus, DeviceNumber, SysBlock, loop_devices};
 use super::system::System;
 use crate::image::{ByteSize, FileIdentity, SECTOR_BYTES, sniff};
+
+pub(super) mod doubt;
+mod list;
+
+pub use doubt::{Doubt, PLAUSIBLE_BYTES};
+pub use list::{Listed, list};
 
 /// Largest card: SDXC ends at 2 TiB.
 pub const MAX_CARD_BYTES: u64 = 2 << 40;
@@ -74,17 +83,45 @@ pub struct Target {
     pub serial: Option<String>,
     /// Whether it can be taken out.
     pub removable: Option<bool>,
+    /// How it is connected.
+    pub bus: Option<Bus>,
     /// What is on it now; `None` where there is nothing yet or where it cannot be read.
     pub contents: Option<Contents>,
+    /// Reasons to hesitate; with any, [`open`](super::open) refuses the target unless it is [`forced`](Target::forced).
+    pub doubts: Vec<Doubt>,
+    /// Whether a person has overruled the doubts.
+    pub forced: bool,
 }
 
 impl Target {
-    /// One line for the question before writing: `/dev/sdb: Generic SD Reader, 29.7 GiB; MBR, 1 FAT32 …`.
-    pub fn describe(&self) -> String {
-        let mut facts: Vec<String> = Vec::new();
+    /// Overrules the doubts (`--force`). What is in use, read-only or too small has never become a target.
+    pub fn force(&mut self) {
+        self.forced = true;
+    }
+
+    /// Refuses a target with doubts that nobody has overruled.
+    ///
+    /// # Errors
+    /// [`Refusal::Doubtful`] with the first of them.
+    pub fn refuse_doubts(&self) -> Result<()> {
+        match self.doubts.first() {
+            Some(doubt) if !self.forced => {
+                Err(Refusal::Doubtful { path: self.path.clone(), doubt: doubt.clone() }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Maker and model.
+    pub fn model_name(&self) -> Option<String> {
         let name = [self.vendor.as_deref(), self.model.as_deref()];
         let name = name.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        facts.extend((!name.is_empty()).then_some(name));
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// One line for the question before writing: `/dev/sdb: Generic SD Reader, 29.7 GiB; MBR, 1 FAT32 …`.
+    pub fn describe(&self) -> String {
+        let mut facts: Vec<String> = self.model_name().into_iter().collect();
         match (self.kind, self.size_bytes) {
             (Kind::NewFile, _) => facts.push("new file".into()),
             (Kind::File, None) => facts.push("empty file".into()),
@@ -128,6 +165,24 @@ pub fn check(system: &System, path: &Path, request: &Request) -> Result<Target> 
         _ => "something else",
     };
     Err(Refusal::NotADevice { path: path.to_owned(), what }.into())
+}
+
+/// Refuses an open card for what is on it, where that could not be read before: only who may write a card can read it.
+///
+/// # Errors
+/// [`Refusal::Doubtful`], which [`Target::force`] overrules; reading the card.
+pub(super) fn refuse_unseen(target: &Target, file: &fs::File, size_bytes: u64) -> Result<()> {
+    if target.forced || target.contents.is_some() {
+        return Ok(());
+    }
+    let failed = |error: Errno| Error::io("reading card", &target.path, error.into());
+    // Direct reads want aligned memory; these few need not be direct.
+    let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL).map_err(failed)?);
+    fcntl(file, FcntlArg::F_SETFL(flags - OFlag::O_DIRECT)).map_err(failed)?;
+    let contents = Contents::of(file, size_bytes);
+    fcntl(file, FcntlArg::F_SETFL(flags)).map_err(failed)?;
+    let doubts = doubt::of_contents(contents.as_ref());
+    Target { doubts, ..target.clone() }.refuse_doubts()
 }
 
 /// A path that does not exist: a file to be made, unless it is among the devices.
@@ -228,6 +283,10 @@ fn check_block(
         return Err(Refusal::SectorSize { path: owned(), sector_bytes }.into());
     }
     refuse_size(path, size_bytes, request)?;
+    let contents = size_bytes.and_then(|size| Contents::look(&canonical, size));
+    refuse_if_in_pool(system, path, contents.as_ref())?;
+    let mut doubts = doubt::of_disk(&disk, size_bytes);
+    doubts.extend(doubt::of_contents(contents.as_ref()));
     Ok(Target {
         size_bytes,
         device: Some(number),
@@ -236,7 +295,9 @@ fn check_block(
         vendor: disk.vendor(),
         serial: disk.serial(),
         removable: disk.removable(),
-        contents: size_bytes.and_then(|size| Contents::look(&canonical, size)),
+        bus: disk.bus(),
+        contents,
+        doubts,
         ..target(Kind::Block, path, canonical)
     })
 }
@@ -255,7 +316,10 @@ fn target(kind: Kind, path: &Path, canonical: PathBuf) -> Target {
         vendor: None,
         serial: None,
         removable: None,
+        bus: None,
         contents: None,
+        doubts: Vec::new(),
+        forced: false,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use super::contents::Contents;
 use super::refusal::Refusal;
-use super::sysfs::{DeviceNumber, Member, SysBlock, number_of_node};
+use super::sysfs::{DeviceNumber, Member, SysBlock, btrfs_devices, number_of_node, zfs_pools};
 use super::system::System;
 
 /// Where a computer runs from. What is mounted elsewhere is refused just as well, in other words.
@@ -28,11 +29,15 @@ pub(super) fn refuse_if_in_use(
     let member = |number| family.iter().find(|member| member.number == number);
 
     let mounts = mounts(system, path)?;
-    let mounted: Vec<(&Member, &Mount)> =
-        mounts.iter().filter_map(|mount| Some((member(mount.number)?, mount))).collect();
-    let is_system =
-        |mount: &Mount| SYSTEM_MOUNTS.iter().any(|point| mount.point == Path::new(point));
-    if let Some((member, mount)) = mounted.iter().find(|(_, mount)| is_system(mount)) {
+    let spread = btrfs_devices(system);
+    let mounted: Vec<(&Member, &Mount)> = mounts
+        .iter()
+        .filter_map(|mount| {
+            let numbers = devices(mount, &mounts, &spread);
+            Some((numbers.into_iter().find_map(member)?, mount))
+        })
+        .collect();
+    if let Some((member, mount)) = mounted.iter().find(|(_, mount)| mount.is_system()) {
         return Err(Refusal::SystemDisk {
             path: path.to_owned(),
             member: member.node.clone(),
@@ -45,6 +50,14 @@ pub(super) fn refuse_if_in_use(
             member: member.node.clone(),
             mount_point: mount.point.clone(),
         });
+    }
+    // Mounted where this process does not see it.
+    let unseen = spread
+        .iter()
+        .find_map(|(id, devices)| Some((id, devices.iter().copied().find_map(member)?)));
+    if let Some((id, member)) = unseen {
+        let (path, member) = (path.to_owned(), member.node.clone());
+        return Err(Refusal::Held { path, member, holder: format!("btrfs {id}") });
     }
     for swap in swaps(system, path)? {
         if let Some(member) = number_of_node(system, &swap).and_then(member) {
@@ -60,10 +73,80 @@ pub(super) fn refuse_if_in_use(
     Ok(())
 }
 
+/// Refuses a disk with a member of a ZFS pool that is imported. ZFS tells the kernel nothing that could be seen in
+/// sysfs, and its mounts name the pool only.
+pub(super) fn refuse_if_in_pool(
+    system: &System,
+    path: &Path,
+    contents: Option<&Contents>,
+) -> Result<(), Refusal> {
+    let pools = zfs_pools(system);
+    let members = contents.map(Contents::members).unwrap_or_default();
+    let mut labels = members
+        .iter()
+        .filter(|(_, what)| what.name == "ZFS")
+        .filter_map(|(_, what)| what.label.clone());
+    let Some(pool) = labels.find(|pool| pools.contains(pool)) else { return Ok(()) };
+    let of_pool = |mount: &Mount| {
+        mount.kind == "zfs"
+            && mount.source.components().next() == Some(Component::Normal(pool.as_ref()))
+    };
+    let system_mount =
+        mounts(system, path)?.into_iter().filter(of_pool).find(|mount| mount.is_system());
+    Err(match system_mount {
+        Some(mount) => Refusal::SystemDisk {
+            path: path.to_owned(),
+            member: mount.source.display().to_string(),
+            mount_point: mount.point,
+        },
+        None => Refusal::Pool { path: path.to_owned(), pool },
+    })
+}
+
 /// One line of mountinfo.
 struct Mount {
     number: DeviceNumber,
     point: PathBuf,
+    /// Type of the file system.
+    kind: String,
+    /// What it calls its device.
+    source: PathBuf,
+    /// Folders that an overlay shows.
+    layers: Vec<PathBuf>,
+}
+
+impl Mount {
+    fn is_system(&self) -> bool {
+        SYSTEM_MOUNTS.iter().any(|point| self.point == Path::new(point))
+    }
+}
+
+/// The devices that a mount is on: one; all that a btrfs is spread over; those below an overlay.
+fn devices(
+    mount: &Mount,
+    mounts: &[Mount],
+    spread: &[(String, Vec<DeviceNumber>)],
+) -> Vec<DeviceNumber> {
+    if mount.kind == "btrfs" {
+        let all = spread.iter().map(|(_, devices)| devices).find(|all| all.contains(&mount.number));
+        return all.cloned().unwrap_or_else(|| vec![mount.number]);
+    }
+    // The last mount at a place hides those before it. A layer that lies on the overlay itself is out of sight, and
+    // so is an overlay on an overlay: the exclusive open has the last word.
+    let below = |layer: &PathBuf| {
+        let places = mounts.iter().filter(|other| layer.starts_with(&other.point));
+        let nearest = places.max_by_key(|other| other.point.components().count())?;
+        (nearest.kind != "overlay").then_some(nearest)
+    };
+    match mount.kind.as_str() {
+        "overlay" => mount
+            .layers
+            .iter()
+            .filter_map(below)
+            .flat_map(|other| devices(other, &[], spread))
+            .collect(),
+        _ => vec![mount.number],
+    }
 }
 
 /// What is mounted, as this process sees it.
@@ -78,14 +161,30 @@ fn mounts(system: &System, path: &Path) -> Result<Vec<Mount>, Refusal> {
 fn mount(system: &System, line: &[u8]) -> Option<Mount> {
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let mut number = DeviceNumber::parse(std::str::from_utf8(fields.get(2)?).ok()?)?;
+    let point = unescape(fields.get(4)?);
+    let dash = fields.iter().position(|field| *field == b"-")?;
+    let field = |at: usize| fields.get(dash + at).copied().unwrap_or_default();
+    let (kind, source) = (String::from_utf8_lossy(field(1)).into_owned(), unescape(field(2)));
     if number.major == 0 {
         // btrfs has numbers of its own; the device is named behind the dash.
-        let dash = fields.iter().position(|field| *field == b"-")?;
-        if let Some(source) = fields.get(dash + 2).map(|source| unescape(source)) {
-            number = number_of_node(system, &source).unwrap_or(number);
-        }
+        number = number_of_node(system, &source).unwrap_or(number);
     }
-    Some(Mount { number, point: unescape(fields.get(4)?) })
+    let layers = if kind == "overlay" { layers(field(3)) } else { Vec::new() };
+    Some(Mount { number, point, kind, source, layers })
+}
+
+/// The folders in `rw,lowerdir=/a:/b,upperdir=/c` (Documentation/filesystems/overlayfs.rst).
+fn layers(options: &[u8]) -> Vec<PathBuf> {
+    let options = options.split(|byte| *byte == b',');
+    options
+        .filter_map(|option| {
+            let folders = ["lowerdir=", "lowerdir+=", "upperdir="]
+                .iter()
+                .find_map(|name| option.strip_prefix(name.as_bytes()))?;
+            Some(folders.split(|byte| *byte == b':').map(unescape))
+        })
+        .flatten()
+        .collect()
 }
 
 /// Paths that are swapped to, devices and files. A kernel without swap has no such list.

@@ -11,7 +11,10 @@ mod raw {
     nix::ioctl_read_bad!(blk_ro_get, nix::request_code_none!(0x12, 94), c_int);
     nix::ioctl_none!(blk_rrpart, 0x12, 95);
     nix::ioctl_none!(blk_flsbuf, 0x12, 97);
+    // linux/cdrom.h; disks that can be taken out answer to it as well.
+    nix::ioctl_none_bad!(cdrom_eject, 0x5309);
     nix::ioctl_read_bad!(blk_ssz_get, nix::request_code_none!(0x12, 104), c_int);
+    nix::ioctl_write_ptr_bad!(blk_zeroout, nix::request_code_none!(0x12, 127), [u64; 2]);
     // The request code has size_t in it; the kernel always stores 64 bits, also for a 32-bit caller.
     nix::ioctl_read_bad!(
         blk_get_size64,
@@ -51,9 +54,24 @@ pub(super) fn drop_cache(device: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a run of whole sectors read as zeros (`BLKZEROOUT`): by the device where it can, else the kernel writes them.
+#[allow(unsafe_code)] // the pointer is to a live array, which the kernel only reads
+pub(super) fn zero_out(device: &File, offset: u64, len: u64) -> io::Result<()> {
+    let range = [offset, len];
+    unsafe { raw::blk_zeroout(device.as_raw_fd(), &raw const range) }?;
+    Ok(())
+}
+
 /// Makes the kernel read the partition table again (`BLKRRPART`).
 #[allow(unsafe_code)] // no pointer is passed
 pub(super) fn reread_partitions(device: &File) -> io::Result<()> {
     unsafe { raw::blk_rrpart(device.as_raw_fd()) }?;
+    Ok(())
+}
+
+/// Lets the reader go of its medium (`CDROMEJECT`).
+#[allow(unsafe_code)] // no pointer is passed
+pub(super) fn eject(device: &File) -> io::Result<()> {
+    unsafe { raw::cdrom_eject(device.as_raw_fd()) }?;
     Ok(())
 }

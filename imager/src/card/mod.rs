@@ -9,21 +9,27 @@
 //! The only place with ioctls, and with the `unsafe` that they need. Nothing here prints.
 
 mod buffer;
+mod capacity;
 mod contents;
 mod destination;
 mod device;
+pub mod eject;
 mod error;
 mod events;
 pub mod guard;
 mod in_use;
 mod ioctl;
+mod lane;
+mod medium;
 mod one_card;
 mod read;
 mod read_back;
 mod refusal;
+mod signature;
 mod stream;
 mod sysfs;
 mod system;
+mod udisks;
 mod write;
 
 pub use contents::{Contents, FileSystem, PartitionOnCard};
@@ -34,6 +40,6 @@ pub use events::{Event, Events, Phase};
 pub use guard::{Kind, Request, Target};
 pub use read::{ReadCard, read};
 pub use refusal::Refusal;
-pub use sysfs::DeviceNumber;
+pub use sysfs::{Bus, DeviceNumber};
 pub use system::System;
 pub use write::{Job, Options, Written, write};

@@ -1,20 +1,20 @@
 //! The story of one card, from its old partition table to its new one.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
 use super::buffer::AlignedBuffer;
-use super::destination::{Destination, read_all, write_all};
+use super::capacity;
 use super::error::{CardState, Error, Failure, Result};
 use super::events::{Event, Events, Phase};
-use super::read_back::{compare, compare_digests};
+use super::medium::Medium;
+use super::read_back::{ReadBack, STEP_BYTES, Wanted, compare, mismatch};
 use super::refusal::Refusal;
-use super::stream::{BLOCK_BYTES, Message, StreamEnd};
+use super::stream::{Digests, Message};
 use super::write::{Job, Options, Written};
-use crate::image::{Head, Patch, SECTOR_BYTES};
+use crate::image::{Head, Patch, SECTOR_BYTES, is_zero};
 
 /// What is destroyed first and, at most, written last.
 const START_BYTES: u64 = 1 << 20;
@@ -22,8 +22,8 @@ const START_BYTES: u64 = 1 << 20;
 const BACKUP_TABLE_BYTES: u64 = 33 * SECTOR_BYTES;
 /// The last of the last: the sector with the partition table and its surroundings.
 const TABLE_BYTES: u64 = 4096;
-/// Bytes that are copied or read back at once.
-const STEP_BYTES: usize = 1 << 20;
+/// What has gathered before it is synced and read back while the decoder is the slower of the two.
+const EARLY_BYTES: u64 = 64 << 20;
 
 /// How far the card is, for what has to be said when something fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,42 +35,46 @@ enum Stage {
     Finishing,
 }
 
+/// What all cards of a write share.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    pub(super) head: &'a Head,
+    pub(super) digests: &'a Digests,
+    pub(super) image_bytes: Option<u64>,
+    pub(super) options: Options,
+    pub(super) events: &'a dyn Events,
+    pub(super) cancelled: &'a AtomicBool,
+}
+
 pub(super) struct OneCard<'a> {
     index: usize,
-    destination: Box<dyn Destination>,
-    path: PathBuf,
+    medium: Medium,
     patch: Patch,
-    head: &'a Head,
-    image_bytes: Option<u64>,
-    options: Options,
-    cancelled: &'a AtomicBool,
-    events: &'a dyn Events,
+    shared: Shared<'a>,
     stage: Stage,
+    /// How far the head is written.
+    head_at: u64,
+    /// How far the rest is written.
+    stream_at: u64,
+    /// How far everything is known to be on the card.
+    synced: u64,
+    read_back: ReadBack,
     step: AlignedBuffer,
 }
 
 impl<'a> OneCard<'a> {
-    pub(super) fn new(
-        index: usize,
-        job: Job,
-        head: &'a Head,
-        image_bytes: Option<u64>,
-        options: Options,
-        events: &'a dyn Events,
-        cancelled: &'a AtomicBool,
-    ) -> Self {
-        let path = job.destination.path().to_owned();
+    pub(super) fn new(index: usize, job: Job, shared: Shared<'a>) -> Self {
+        let withheld = withheld_bytes(shared.head);
         Self {
             index,
-            destination: job.destination,
-            path,
+            medium: Medium::new(job.destination),
             patch: job.patch,
-            head,
-            image_bytes,
-            options,
-            cancelled,
-            events,
+            shared,
             stage: Stage::Untouched,
+            head_at: withheld,
+            stream_at: shared.head.len_bytes(),
+            synced: withheld,
+            read_back: ReadBack::new(withheld),
             step: AlignedBuffer::new(STEP_BYTES),
         }
     }
@@ -78,9 +82,12 @@ impl<'a> OneCard<'a> {
     /// Writes and verifies the card. After an error the start of the card is zeroed, again or still.
     pub(super) fn run(
         mut self,
-        messages: &Receiver<Message>,
+        messages: Receiver<Message>,
     ) -> std::result::Result<Written, Failure> {
-        self.story(messages).map_err(|error| Failure { error, state: self.clean_up() })
+        let result = self.story(&messages);
+        // A card that has failed does not hold the others up while it is cleaned up.
+        drop(messages);
+        result.map_err(|error| Failure { error, state: self.clean_up() })
     }
 
     fn story(&mut self, messages: &Receiver<Message>) -> Result<Written> {
@@ -88,33 +95,29 @@ impl<'a> OneCard<'a> {
         self.refuse_too_small()?;
         self.check_cancelled()?;
         self.erase()?;
-        let end = self.write_stream(messages)?;
+        let image_bytes = self.write_stream(messages)?;
         self.write_head()?;
-        self.sync()?;
+        self.medium.sync()?;
         let write_seconds = begin.elapsed().as_secs_f64();
 
         let verify = Instant::now();
-        if self.options.verify {
-            self.verify(&end)?;
+        if self.shared.options.verify {
+            self.verify(image_bytes)?;
         }
-        let verify_seconds = self.options.verify.then(|| verify.elapsed().as_secs_f64());
+        let verified = self.shared.options.verify;
+        let verify_seconds = verified.then(|| verify.elapsed().as_secs_f64());
         self.check_cancelled()?;
         self.finish()?;
-        Ok(Written {
-            bytes: end.image_bytes,
-            verified: self.options.verify,
-            seconds: begin.elapsed().as_secs_f64(),
-            write_seconds,
-            verify_seconds,
-        })
+        let seconds = begin.elapsed().as_secs_f64();
+        Ok(Written { bytes: image_bytes, verified, seconds, write_seconds, verify_seconds })
     }
 
     /// The guard has done this already; a caller that did not ask it shall not find out half-way.
     fn refuse_too_small(&self) -> Result<()> {
-        let needed = self.image_bytes.unwrap_or(0).max(self.head.len_bytes());
-        match self.destination.size_bytes() {
+        let needed = self.shared.image_bytes.unwrap_or(0).max(self.shared.head.len_bytes());
+        match self.medium.size_bytes() {
             Some(card_bytes) if card_bytes < needed => {
-                let (path, image_bytes) = (self.path.clone(), needed);
+                let (path, image_bytes) = (self.medium.path.clone(), needed);
                 Err(Refusal::TooSmall { path, card_bytes, image_bytes }.into())
             }
             _ => Ok(()),
@@ -124,138 +127,164 @@ impl<'a> OneCard<'a> {
     /// Destroys the old partition table, so that what is half-written is never taken for what was there before.
     fn erase(&mut self) -> Result<()> {
         self.phase(Phase::Erase);
-        self.stage = Stage::Erasing;
-        if self.destination.unwritten_is_zero() {
+        self.set_stage(Stage::Erasing);
+        if self.medium.unwritten_is_zero() {
             // At its full size from the beginning, so that what a power cut leaves is a card that can be written
             // again, not one that is too small.
-            self.set_end(self.image_bytes.unwrap_or(0))?;
+            self.medium.set_end(self.shared.image_bytes.unwrap_or(0))?;
         } else {
             self.zero_start()?;
             // In a file, what lies behind the image is not ours.
-            if self.destination.padded()
-                && let Some(size) = self.destination.size_bytes()
+            if self.medium.padded()
+                && let Some(size) = self.medium.size_bytes()
             {
                 let from = size.saturating_sub(BACKUP_TABLE_BYTES);
-                let zeros = AlignedBuffer::new((size - from) as usize);
-                self.put(from, &zeros)?;
+                self.medium.put_zeros(from, (size - from) as usize)?;
             }
         }
-        self.sync()?;
-        self.stage = Stage::Erased;
-        Ok(())
+        self.medium.sync()?;
+        self.set_stage(Stage::Erased);
+        match self.medium.size_bytes() {
+            Some(size) if self.medium.padded() && self.shared.options.verify => {
+                capacity::check(&mut self.medium, size)
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Everything behind the boot partition.
-    fn write_stream(&mut self, messages: &Receiver<Message>) -> Result<Arc<StreamEnd>> {
+    /// Everything behind the boot partition; while nothing of it is there, whatever else there is to do.
+    fn write_stream(&mut self, messages: &Receiver<Message>) -> Result<u64> {
         self.phase(Phase::Write);
-        let begin = self.head.len_bytes();
-        let total_bytes = self.image_bytes.map(|size| size.saturating_sub(begin));
+        let begin = self.shared.head.len_bytes();
+        let total_bytes = self.shared.image_bytes.map(|size| size.saturating_sub(begin));
         loop {
             self.check_cancelled()?;
-            match messages.recv() {
-                Ok(Message::Chunk(chunk)) => {
+            let message = match messages.try_recv() {
+                Err(TryRecvError::Empty) if self.use_the_time()? => continue,
+                Err(TryRecvError::Empty) => messages.recv().ok(),
+                other => other.ok(),
+            };
+            match message {
+                Some(Message::Chunk(chunk)) => {
                     self.check_cancelled()?;
-                    let data = chunk.bytes(self.destination.padded());
+                    let data = chunk.bytes(self.medium.padded());
                     let end = chunk.offset + data.len() as u64;
-                    if let Some(card_bytes) = self.destination.size_bytes()
+                    if let Some(card_bytes) = self.medium.size_bytes()
                         && end > card_bytes
                     {
-                        return Err(Error::ImageLarger { path: self.path.clone(), card_bytes });
+                        let path = self.medium.path.clone();
+                        return Err(Error::ImageLarger { path, card_bytes });
                     }
-                    self.put(chunk.offset, data)?;
+                    self.medium.put_chunk(&chunk)?;
                     // Without the padding, which is not of the image.
-                    let image_end = chunk.offset + chunk.bytes(false).len() as u64;
-                    self.bytes(image_end - begin, total_bytes);
+                    self.stream_at = chunk.offset + chunk.bytes(false).len() as u64;
+                    self.bytes(self.stream_at - begin, total_bytes);
                 }
-                Ok(Message::End(end)) => {
-                    self.set_end(end.image_bytes)?;
-                    return Ok(end);
+                Some(Message::End(image_bytes)) => {
+                    self.medium.set_end(image_bytes)?;
+                    return Ok(image_bytes);
                 }
-                Ok(Message::Failed(error)) => return Err(Error::Image(error)),
+                Some(Message::Failed(error)) => return Err(Error::Image(error)),
                 // The decoder stops without a word only where it was told to.
-                Err(_) => return Err(Error::Interrupted { path: self.path.clone() }),
+                None => {
+                    return Err(Error::Interrupted { path: self.medium.path.clone() });
+                }
             }
         }
     }
 
-    /// The head behind the withheld start, with this card's patch.
+    /// A MiB of what would have to be done afterwards: the head first, then the reading back. Whether there was any.
+    ///
+    /// With a card that is slower than the decoder, as SD cards are, there never is time: reading between the writes
+    /// would gain nothing there, since one card does one thing at a time.
+    fn use_the_time(&mut self) -> Result<bool> {
+        if self.head_at < self.shared.head.len_bytes() {
+            self.head_step()?;
+            return Ok(true);
+        }
+        // A new file of unknown size ends where something was written last: what follows cannot be read yet.
+        let readable = self.shared.image_bytes.is_some() || !self.medium.unwritten_is_zero();
+        if !self.shared.options.verify || !readable {
+            return Ok(false);
+        }
+        if self.read_back.at() < self.synced {
+            let wanted =
+                Wanted { head: self.shared.head, patch: &self.patch, digests: self.shared.digests };
+            self.read_back.early_step(&mut self.medium, &wanted, self.synced)?;
+            return Ok(true);
+        }
+        if self.stream_at - self.read_back.at() < EARLY_BYTES {
+            return Ok(false);
+        }
+        self.medium.sync()?;
+        self.synced = self.stream_at;
+        Ok(true)
+    }
+
+    /// The head behind the withheld start, with this card's patch: what is not written yet.
     fn write_head(&mut self) -> Result<()> {
         self.phase(Phase::BootPartition);
-        let (begin, end) = (self.withheld_bytes(), self.head.len_bytes());
-        let mut step = std::mem::replace(&mut self.step, AlignedBuffer::new(0));
-        let mut at = begin;
-        while at < end {
+        let (begin, end) = (withheld_bytes(self.shared.head), self.shared.head.len_bytes());
+        while self.head_at < end {
             self.check_cancelled()?;
-            let len = (end - at).min(STEP_BYTES as u64) as usize;
-            self.expected(at, &mut step[..len])?;
-            self.put(at, &step[..len])?;
-            at += len as u64;
-            self.bytes(at - begin, Some(end - begin));
+            self.head_step()?;
+            if self.head_at < end {
+                self.bytes(self.head_at - begin, Some(end - begin));
+            }
         }
-        self.step = step;
+        self.bytes(end - begin, Some(end - begin));
         Ok(())
     }
 
-    /// Reads back and compares everything but the withheld start.
-    fn verify(&mut self, end: &StreamEnd) -> Result<()> {
+    fn head_step(&mut self) -> Result<()> {
+        let left = self.shared.head.len_bytes() - self.head_at;
+        let len = left.min(STEP_BYTES as u64) as usize;
+        let wanted =
+            Wanted { head: self.shared.head, patch: &self.patch, digests: self.shared.digests };
+        wanted.of_head(&self.medium, self.head_at, &mut self.step[..len])?;
+        self.medium.put(self.head_at, &self.step[..len])?;
+        self.head_at += len as u64;
+        Ok(())
+    }
+
+    /// Reads back and compares everything but the withheld start, as far as that is not done.
+    fn verify(&mut self, image_bytes: u64) -> Result<()> {
         self.phase(Phase::Verify);
-        let (begin, head_end) = (self.withheld_bytes(), self.head.len_bytes());
-        let total_bytes = Some(end.image_bytes - begin);
-        let mut step = std::mem::replace(&mut self.step, AlignedBuffer::new(0));
-        let mut wanted = vec![0; STEP_BYTES];
-        let mut at = begin;
-        while at < head_end {
+        let begin = withheld_bytes(self.shared.head);
+        self.synced = image_bytes;
+        self.read_back.look_again(&mut self.medium)?;
+        let wanted =
+            Wanted { head: self.shared.head, patch: &self.patch, digests: self.shared.digests };
+        while self.read_back.at() < image_bytes {
             self.check_cancelled()?;
-            let len = (head_end - at).min(STEP_BYTES as u64) as usize;
-            self.get(at, &mut step[..len])?;
-            self.expected(at, &mut wanted[..len])?;
-            compare(&step[..len], &wanted[..len])
-                .map_err(|byte| self.mismatch(at + byte as u64, true))?;
-            at += len as u64;
-            self.bytes(at - begin, total_bytes);
+            self.read_back.step(&mut self.medium, &wanted, image_bytes)?;
+            self.bytes(self.read_back.at() - begin, Some(image_bytes - begin));
         }
-        drop(wanted);
-        let blocks_per_step = STEP_BYTES / BLOCK_BYTES;
-        for digests in end.digests.chunks(blocks_per_step) {
-            self.check_cancelled()?;
-            let len = (end.image_bytes - at).min(STEP_BYTES as u64) as usize;
-            let on_card = match self.destination.padded() {
-                true => len.next_multiple_of(SECTOR_BYTES as usize),
-                false => len,
-            };
-            self.get(at, &mut step[..on_card])?;
-            compare_digests(&step[..len], digests)
-                .map_err(|block| self.mismatch(at + (block * BLOCK_BYTES) as u64, false))?;
-            if let Some(byte) = step[len..on_card].iter().position(|byte| *byte != 0) {
-                return Err(self.mismatch(at + (len + byte) as u64, true));
-            }
-            at += len as u64;
-            self.bytes(at - begin, total_bytes);
-        }
-        self.step = step;
         Ok(())
     }
 
     /// The withheld start: from here on the card boots.
     fn finish(&mut self) -> Result<()> {
         self.phase(Phase::Finish);
-        self.stage = Stage::Finishing;
-        let mut start = AlignedBuffer::new(self.withheld_bytes() as usize);
-        self.expected(0, &mut start)?;
+        self.set_stage(Stage::Finishing);
+        let mut start = AlignedBuffer::new(withheld_bytes(self.shared.head) as usize);
+        let wanted =
+            Wanted { head: self.shared.head, patch: &self.patch, digests: self.shared.digests };
+        wanted.of_head(&self.medium, 0, &mut start)?;
         // The sector with the table goes last, so that a cut between the two writes leaves no table either.
         let table = start.len().min(TABLE_BYTES as usize);
         if table < start.len() {
-            self.put(table as u64, &start[table..])?;
-            self.sync()?;
+            self.medium.put(table as u64, &start[table..])?;
+            self.medium.sync()?;
         }
-        self.put(0, &start[..table])?;
-        self.sync()?;
-        if self.options.verify {
+        self.medium.put(0, &start[..table])?;
+        self.medium.sync()?;
+        if self.shared.options.verify {
             let mut read = AlignedBuffer::new(start.len());
-            self.get(0, &mut read)?;
-            compare(&read, &start).map_err(|byte| self.mismatch(byte as u64, true))?;
+            self.medium.get(0, &mut read)?;
+            compare(&read, &start).map_err(|byte| mismatch(&self.medium, byte as u64, true))?;
         }
-        self.destination.announce();
+        self.medium.announce();
         Ok(())
     }
 
@@ -264,13 +293,21 @@ impl<'a> OneCard<'a> {
         if self.stage == Stage::Untouched {
             return CardState::Untouched;
         }
+        // A write that is still in flight shall not come after the zeros; what it met is known, or does not matter now.
+        let _ = self.medium.drain();
+        // A fresh file may hold what was written a moment ago.
+        self.medium.zeros_are_there = false;
         let mut zeroed = self.zero_start();
-        if self.destination.unwritten_is_zero() {
+        if self.medium.unwritten_is_zero() {
             // A file of unknown size becomes an empty one, which is as good as new.
-            zeroed = zeroed.and_then(|()| self.set_end(self.image_bytes.unwrap_or(0)));
+            let end = self.shared.image_bytes.unwrap_or(0);
+            zeroed = zeroed.and_then(|()| self.medium.set_end(end));
         }
-        let zeroed = zeroed.and_then(|()| self.sync());
+        let zeroed = zeroed.and_then(|()| self.medium.sync());
         match zeroed {
+            Ok(()) if self.start_remains() => {
+                CardState::Unknown(Arc::new(std::io::Error::other("it reads as before")))
+            }
             Ok(()) => CardState::NotBootable,
             // It is zeros already, and nothing has been written there since.
             Err(_) if self.stage == Stage::Erased => CardState::NotBootable,
@@ -281,73 +318,40 @@ impl<'a> OneCard<'a> {
         }
     }
 
-    /// Bytes before the first partition, 1 MiB at most.
-    fn withheld_bytes(&self) -> u64 {
-        self.head.table().first_offset_bytes().min(START_BYTES)
-    }
-
     fn zero_start(&mut self) -> Result<()> {
-        let len = self.destination.size_bytes().unwrap_or(START_BYTES).min(START_BYTES);
-        self.put(0, &AlignedBuffer::new(len as usize))
+        let len = self.medium.size_bytes().unwrap_or(START_BYTES).min(START_BYTES);
+        self.medium.put_zeros(0, len as usize)
     }
 
-    /// What shall be at a place of the head.
-    fn expected(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.patch
-            .read_at(self.head.bytes(), offset, buf)
-            .map_err(|error| Error::io("preparing card", &self.path, error))
+    /// Whether the start is seen not to be zeros, as on a card that takes writes and does not keep them.
+    fn start_remains(&mut self) -> bool {
+        let len = self.medium.size_bytes().unwrap_or(0).min(START_BYTES);
+        let mut start = AlignedBuffer::new(len as usize);
+        self.shared.options.verify && self.medium.get(0, &mut start).is_ok() && !is_zero(&start)
     }
 
-    /// Writes `data`, without its zeros where they are there already.
-    fn put(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        // While cleaning up, a fresh file may hold what was written a moment ago.
-        let skip_zeros =
-            self.destination.unwritten_is_zero() && self.stage == Stage::Erased && !data.is_empty();
-        let pieces = if skip_zeros { BLOCK_BYTES } else { data.len().max(1) };
-        for (at, piece) in (offset..).step_by(pieces).zip(data.chunks(pieces)) {
-            if skip_zeros && piece.iter().all(|byte| *byte == 0) {
-                continue;
-            }
-            write_all(self.destination.as_mut(), at, piece).map_err(|(offset_bytes, source)| {
-                let (path, source) = (self.path.clone(), Arc::new(source));
-                Error::IoAt { action: "writing", path, offset_bytes, source }
-            })?;
-        }
-        Ok(())
-    }
-
-    fn get(&mut self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        read_all(self.destination.as_mut(), offset, buf).map_err(|(offset_bytes, source)| {
-            let (path, source) = (self.path.clone(), Arc::new(source));
-            Error::IoAt { action: "reading", path, offset_bytes, source }
-        })
-    }
-
-    fn set_end(&mut self, image_bytes: u64) -> Result<()> {
-        let result = self.destination.set_end(image_bytes);
-        result.map_err(|error| Error::io("setting the size of card", &self.path, error))
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.destination.sync().map_err(|error| Error::io("syncing card", &self.path, error))
-    }
-
-    fn mismatch(&self, offset_bytes: u64, exact: bool) -> Error {
-        Error::Mismatch { path: self.path.clone(), offset_bytes, exact }
+    fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.medium.zeros_are_there = stage == Stage::Erased && self.medium.unwritten_is_zero();
     }
 
     fn check_cancelled(&self) -> Result<()> {
-        match self.cancelled.load(Ordering::Relaxed) {
-            true => Err(Error::Interrupted { path: self.path.clone() }),
+        match self.shared.cancelled.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted { path: self.medium.path.clone() }),
             false => Ok(()),
         }
     }
 
     fn phase(&self, phase: Phase) {
-        self.events.event(self.index, Event::Phase(phase));
+        self.shared.events.event(self.index, Event::Phase(phase));
     }
 
     fn bytes(&self, done_bytes: u64, total_bytes: Option<u64>) {
-        self.events.event(self.index, Event::Bytes { done_bytes, total_bytes });
+        self.shared.events.event(self.index, Event::Bytes { done_bytes, total_bytes });
     }
+}
+
+/// Bytes before the first partition, 1 MiB at most.
+fn withheld_bytes(head: &Head) -> u64 {
+    head.table().first_offset_bytes().min(START_BYTES)
 }

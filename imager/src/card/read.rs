@@ -5,6 +5,8 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 use super::error::{Error, Result};
 use crate::image::{
     FatBootSector, Partition, PartitionTable, Patch, PatchedPartition, ReadAt, TABLE_AREA_BYTES,
@@ -70,6 +72,12 @@ impl ReadCard {
     /// What the boot sector of the boot partition says.
     pub fn fat(&self) -> &FatBootSector {
         &self.fat
+    }
+
+    /// Drops what the kernel keeps of the card in memory, so that what is read next is on the card. Best effort: what
+    /// is in use meanwhile stays.
+    pub fn forget_cached(&self) {
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 
     /// The boot partition as a file. What is written to it is in `patch` only: the card is not changed.

@@ -1,9 +1,139 @@
-//! Comparing what was read back.
+//! Reading back and comparing, in one pass from the end of the withheld start to the end of the image: while the decoder
+//! is slower than the card, what is on the card already; the rest afterwards.
 
-use super::stream::{BLOCK_BYTES, Digest, digest};
+use super::buffer::AlignedBuffer;
+use super::error::{Error, Result};
+use super::medium::Medium;
+use super::stream::{BLOCK_BYTES, Digest, Digests, digest};
+use crate::image::{Head, Patch, SECTOR_BYTES, is_zero};
+
+/// Bytes that are read at once.
+pub(super) const STEP_BYTES: usize = 1 << 20;
+/// What a look at a place costs, in bytes: what was found good early is looked at again at the end.
+const SPOT_BYTES: usize = 4096;
+/// One such look for so many bytes.
+const SPOT_EVERY_BYTES: u64 = 4 << 20;
+
+/// What a card shall hold: head, patch, and the digests of what follows.
+pub(super) struct Wanted<'a> {
+    pub(super) head: &'a Head,
+    pub(super) patch: &'a Patch,
+    pub(super) digests: &'a Digests,
+}
+
+impl Wanted<'_> {
+    /// What shall be at a place of the head.
+    pub(super) fn of_head(&self, medium: &Medium, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.patch
+            .read_at(self.head.bytes(), offset, buf)
+            .map_err(|error| Error::io("preparing card", &medium.path, error))
+    }
+}
+
+/// How far the reading back is.
+pub(super) struct ReadBack {
+    at: u64,
+    step: AlignedBuffer,
+    wanted: Vec<u8>,
+    spots: Vec<Spot>,
+}
+
+/// A place that was found good, and what was there.
+struct Spot {
+    offset: u64,
+    digest: Digest,
+}
+
+impl ReadBack {
+    pub(super) fn new(begin: u64) -> Self {
+        let (step, wanted) = (AlignedBuffer::new(0), Vec::new());
+        Self { at: begin, step, wanted, spots: Vec::new() }
+    }
+
+    /// Everything before this was read back and is right.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Reads back at most a MiB of what is before `synced`, and compares it.
+    pub(super) fn step(
+        &mut self,
+        medium: &mut Medium,
+        wanted: &Wanted<'_>,
+        synced: u64,
+    ) -> Result<()> {
+        if self.step.is_empty() {
+            (self.step, self.wanted) = (AlignedBuffer::new(STEP_BYTES), vec![0; STEP_BYTES]);
+        }
+        let head_end = wanted.head.len_bytes();
+        let end = if self.at < head_end { synced.min(head_end) } else { synced };
+        let len = end.saturating_sub(self.at).min(STEP_BYTES as u64) as usize;
+        if self.at < head_end {
+            medium.get(self.at, &mut self.step[..len])?;
+            wanted.of_head(medium, self.at, &mut self.wanted[..len])?;
+            compare(&self.step[..len], &self.wanted[..len])
+                .map_err(|byte| mismatch(medium, self.at + byte as u64, true))?;
+        } else {
+            let digests = wanted.digests.of(self.at - head_end, len);
+            let on_card = match medium.padded() {
+                true => len.next_multiple_of(SECTOR_BYTES as usize),
+                false => len,
+            };
+            medium.get(self.at, &mut self.step[..on_card])?;
+            compare_digests(&self.step[..len], &digests)
+                .map_err(|block| mismatch(medium, self.at + (block * BLOCK_BYTES) as u64, false))?;
+            if let Some(byte) = self.step[len..on_card].iter().position(|byte| *byte != 0) {
+                return Err(mismatch(medium, self.at + (len + byte) as u64, true));
+            }
+        }
+        self.at += len as u64;
+        Ok(())
+    }
+
+    /// The same while the image is still being written: what is written later must not land here again, as it does on
+    /// a card that has less capacity than it says, so one place of every 4 MiB is remembered.
+    pub(super) fn early_step(
+        &mut self,
+        medium: &mut Medium,
+        wanted: &Wanted<'_>,
+        synced: u64,
+    ) -> Result<()> {
+        let begin = self.at;
+        self.step(medium, wanted, synced)?;
+        if self.spots.last().is_none_or(|spot| begin >= spot.offset + SPOT_EVERY_BYTES) {
+            let read = &self.step[..(self.at - begin) as usize];
+            // Zeros could be anybody's.
+            let telling = |spot: &[u8]| spot.len() == SPOT_BYTES && !is_zero(spot);
+            if let Some(index) = read.chunks(SPOT_BYTES).position(telling) {
+                let digest = digest(&read[index * SPOT_BYTES..][..SPOT_BYTES]);
+                self.spots.push(Spot { offset: begin + (index * SPOT_BYTES) as u64, digest });
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again at what was found good while other things were still being written.
+    pub(super) fn look_again(&mut self, medium: &mut Medium) -> Result<()> {
+        for Spot { offset, digest: wanted } in &self.spots {
+            let read = &mut self.step[..SPOT_BYTES];
+            medium.get(*offset, read)?;
+            if digest(read) != *wanted {
+                return Err(Error::Overwritten {
+                    path: medium.path.clone(),
+                    offset_bytes: *offset,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn mismatch(medium: &Medium, offset_bytes: u64, exact: bool) -> Error {
+    Error::Mismatch { path: medium.path.clone(), offset_bytes, exact }
+}
 
 /// Compares two runs of the same length; otherwise the index of the first byte that differs.
-pub(super) fn compare(read: &[u8], wanted: &[u8]) -> Result<(), usize> {
+pub(super) fn compare(read: &[u8], wanted: &[u8]) -> std::result::Result<(), usize> {
     // The whole comparison is a memcmp; the search is only for a card that is bad anyway.
     if read == wanted {
         return Ok(());
@@ -12,7 +142,7 @@ pub(super) fn compare(read: &[u8], wanted: &[u8]) -> Result<(), usize> {
 }
 
 /// Compares a run with the digests of its blocks; otherwise the index of the first block that differs.
-pub(super) fn compare_digests(read: &[u8], digests: &[Digest]) -> Result<(), usize> {
+fn compare_digests(read: &[u8], digests: &[Digest]) -> std::result::Result<(), usize> {
     let blocks = read.chunks(BLOCK_BYTES);
     if blocks.len() != digests.len() {
         return Err(blocks.len().min(digests.len()));

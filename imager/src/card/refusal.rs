@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::guard::Doubt;
 use crate::image::ByteSize;
 
 /// A refusal for safety: nothing was written, and nothing will be before the reason is gone.
@@ -75,6 +76,22 @@ pub enum Refusal {
         member: String,
         /// What is built on it.
         holder: String,
+    },
+    /// A member of an imported ZFS pool.
+    #[error("writing `{}`: it is in use by the ZFS pool `{pool}`", path.display())]
+    Pool {
+        /// The path as given.
+        path: PathBuf,
+        /// Name of the pool.
+        pool: String,
+    },
+    /// It may be a card and may as well be somebody's data.
+    #[error("writing `{}`: {doubt}", path.display())]
+    Doubtful {
+        /// The path as given.
+        path: PathBuf,
+        /// Why.
+        doubt: Doubt,
     },
     /// A regular file that a loop device is showing as a disk.
     #[error("writing `{}`: it is in use as the backing file of `{loop_device}`", path.display())]
@@ -186,7 +203,7 @@ impl Refusal {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Refusal::NoSuchDevice { .. } => {
-                "is the card in the reader? `lsblk` shows what is there; for a file, give a path outside /dev".into()
+                "is the card in the reader? `piflash devices` shows what is there; for a file, give a path outside /dev".into()
             }
             Refusal::FileAmongDevices { path } => format!("remove it, `rm {}`", path.display()),
             Refusal::Partition { disk: Some(disk), .. } => {
@@ -203,6 +220,10 @@ impl Refusal {
             Refusal::Swap { member, .. } => format!("is it the right card? then `swapoff {member}`"),
             Refusal::Held { holder, .. } => {
                 format!("is it the right card? then close `{holder}` first (LVM, LUKS or RAID)")
+            }
+            Refusal::Pool { pool, .. } => format!("is it the right card? then `zpool export {pool}`"),
+            Refusal::Doubtful { .. } => {
+                "is it the right card? then add `--force`; `piflash devices` lists them all".into()
             }
             Refusal::LoopBacking { loop_device, .. } => {
                 format!("write to `{loop_device}` itself, or detach it, `losetup -d {loop_device}`")

@@ -1,10 +1,10 @@
 //! One decode for all cards: chunks of the image, counted by reference, through a bounded queue per card.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
+use twox_hash::XxHash3_128;
 
 use super::buffer::{Pool, Pooled};
 use crate::image::{Error, Rest, SECTOR_BYTES};
@@ -12,17 +12,39 @@ use crate::image::{Error, Rest, SECTOR_BYTES};
 /// Bytes of a chunk: large enough for the erase blocks of a card.
 pub(super) const CHUNK_BYTES: usize = 4 << 20;
 /// Chunks that wait for one card. All cards share their chunks and the decoder waits for the slowest, so that there
-/// are never more than `QUEUE_CHUNKS` + 2 of them, for any number of cards: one is being decoded, one written.
+/// are never more than `QUEUE_CHUNKS` + 4 of them, for any number of cards: one is being decoded, one handed over, two
+/// are being written.
 pub(super) const QUEUE_CHUNKS: usize = 2;
 /// Bytes that one digest stands for.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
 
-/// SHA-256 of a block.
-pub(super) type Digest = [u8; 32];
+/// XXH3-128 of a block. The adversary is a broken or lying card, which does not know the digests and has 2^-128 per
+/// block on its side; a cryptographic hash would protect against nobody here and cost many times as much for each
+/// further card. (Whether the image is the right one is another question, and SHA-256 answers it.)
+pub(super) type Digest = u128;
 
-/// SHA-256 of a block.
+/// The digest of a block.
 pub(super) fn digest(block: &[u8]) -> Digest {
-    Sha256::digest(block).into()
+    XxHash3_128::oneshot(block)
+}
+
+/// A digest for each 64 KiB since the end of the head, the last one for what is left: 256 bytes per MiB. The decoder
+/// adds, the cards look up: what is in a chunk that was received is here.
+#[derive(Debug, Default)]
+pub(super) struct Digests(Mutex<Vec<Digest>>);
+
+impl Digests {
+    fn append(&self, data: &[u8]) {
+        let new: Vec<Digest> = data.chunks(BLOCK_BYTES).map(digest).collect();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+    }
+
+    /// Those of `len` bytes at `offset` from the end of the head, which is a multiple of the block.
+    pub(super) fn of(&self, offset: u64, len: usize) -> Vec<Digest> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = usize::try_from(offset / BLOCK_BYTES as u64).unwrap_or(usize::MAX);
+        all.iter().skip(first).take(len.div_ceil(BLOCK_BYTES)).copied().collect()
+    }
 }
 
 /// A piece of the image.
@@ -41,30 +63,25 @@ impl Chunk {
     }
 }
 
-/// What a card has to know at the end.
-pub(super) struct StreamEnd {
-    /// Where the stream ended: the size of the image.
-    pub(super) image_bytes: u64,
-    /// A digest for each 64 KiB since the end of the head, the last one for what is left: 512 bytes per MiB, 4 MiB for
-    /// an image of 8 GiB.
-    pub(super) digests: Vec<Digest>,
-}
-
 /// What the decoder sends to each card.
 pub(super) enum Message {
     /// More of the image.
     Chunk(Arc<Chunk>),
-    /// That was all of it.
-    End(Arc<StreamEnd>),
+    /// That was all of it: so many bytes.
+    End(u64),
     /// The image cannot be read to its end.
     Failed(Arc<Error>),
 }
 
 /// Decodes the rest of an image and hands it to the cards. A card that has hung up is left out; when all have, or when
 /// `cancelled` is set, the decoding ends and the remaining cards see their queue closed.
-pub(super) fn decode(mut rest: Rest, mut cards: Vec<SyncSender<Message>>, cancelled: &AtomicBool) {
+pub(super) fn decode(
+    mut rest: Rest,
+    mut cards: Vec<SyncSender<Message>>,
+    digests: &Digests,
+    cancelled: &AtomicBool,
+) {
     let pool = Pool::new(CHUNK_BYTES);
-    let mut digests = Vec::new();
     while !cards.is_empty() && !cancelled.load(Ordering::Relaxed) {
         let offset = rest.position_bytes();
         let mut buffer = pool.take();
@@ -75,7 +92,7 @@ pub(super) fn decode(mut rest: Rest, mut cards: Vec<SyncSender<Message>>, cancel
                 return send(&mut cards, || Message::Failed(error.clone()));
             }
         };
-        digests.extend(buffer[..len].chunks(BLOCK_BYTES).map(digest));
+        digests.append(&buffer[..len]);
         let padded = len.next_multiple_of(SECTOR_BYTES as usize);
         buffer[len..padded].fill(0);
         if len > 0 {
@@ -83,8 +100,7 @@ pub(super) fn decode(mut rest: Rest, mut cards: Vec<SyncSender<Message>>, cancel
             send(&mut cards, || Message::Chunk(chunk.clone()));
         }
         if len < CHUNK_BYTES {
-            let end = Arc::new(StreamEnd { image_bytes: rest.position_bytes(), digests });
-            return send(&mut cards, || Message::End(end.clone()));
+            return send(&mut cards, || Message::End(rest.position_bytes()));
         }
     }
 }

@@ -40,6 +40,39 @@ impl fmt::Display for DeviceNumber {
     }
 }
 
+/// How a disk is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// Behind USB: a card reader, a stick.
+    Usb,
+    /// An SD, MMC or eMMC slot.
+    Mmc,
+    /// A file shown as a disk.
+    Loop,
+    /// SATA or IDE.
+    Ata,
+    /// NVMe.
+    Nvme,
+    /// The disk of a virtual machine.
+    Virtio,
+    /// Made by the kernel: RAM disk, device mapper, RAID, network.
+    Virtual,
+}
+
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bus::Usb => "usb",
+            Bus::Mmc => "mmc",
+            Bus::Loop => "loop",
+            Bus::Ata => "ata",
+            Bus::Nvme => "nvme",
+            Bus::Virtio => "virtio",
+            Bus::Virtual => "virtual",
+        })
+    }
+}
+
 /// The folder of one block device, a disk or a partition.
 #[derive(Debug, Clone)]
 pub(super) struct SysBlock {
@@ -106,6 +139,35 @@ impl SysBlock {
         self.text("removable").map(|flag| flag == "1")
     }
 
+    /// How it is connected, from where it is in the tree of devices.
+    pub(super) fn bus(&self) -> Option<Bus> {
+        // Without a file behind it, it has only its name.
+        let name = self.folder.file_name()?.to_str()?;
+        if self.folder.join("loop").exists() || name.starts_with("loop") {
+            return Some(Bus::Loop);
+        }
+        if self.folder.ends_with(Path::new("virtual/block").join(self.folder.file_name()?)) {
+            return Some(Bus::Virtual);
+        }
+        let device = fs::canonicalize(self.folder.join("device")).ok()?;
+        // The nearest one counts: a bridge to SATA within a USB enclosure is a USB disk all the same.
+        device.ancestors().find_map(|folder| {
+            let name = folder.file_name()?.to_str()?;
+            let numbered = |prefix: &str| {
+                let rest = name.strip_prefix(prefix);
+                rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            };
+            Some(match () {
+                () if folder.join("idVendor").exists() => Bus::Usb,
+                () if numbered("mmc") => Bus::Mmc,
+                () if numbered("ata") => Bus::Ata,
+                () if numbered("nvme") => Bus::Nvme,
+                () if numbered("virtio") => Bus::Virtio,
+                () => return None,
+            })
+        })
+    }
+
     pub(super) fn model(&self) -> Option<String> {
         self.text("device/model").or_else(|| self.text("device/name"))
     }
@@ -164,6 +226,29 @@ pub(super) fn loop_devices(system: &System) -> Vec<(String, PathBuf)> {
             Some((SysBlock { folder }.node(), PathBuf::from(backing)))
         })
         .collect()
+}
+
+/// Every disk, not its partitions.
+pub(super) fn disks(system: &System) -> Vec<SysBlock> {
+    children(&system.sys.join("block")).into_iter().map(|folder| SysBlock { folder }).collect()
+}
+
+/// Mounted btrfs file systems, in any namespace: identity and the devices that each is spread over.
+pub(super) fn btrfs_devices(system: &System) -> Vec<(String, Vec<DeviceNumber>)> {
+    let file_systems = children(&system.sys.join("fs/btrfs")).into_iter();
+    file_systems
+        .filter_map(|folder| {
+            let devices = children(&folder.join("devices")).into_iter();
+            let numbers = devices.filter_map(|folder| SysBlock { folder }.number()).collect();
+            Some((folder.file_name()?.to_str()?.to_owned(), numbers))
+        })
+        .collect()
+}
+
+/// Imported ZFS pools.
+pub(super) fn zfs_pools(system: &System) -> Vec<String> {
+    let folders = children(&system.proc.join("spl/kstat/zfs")).into_iter();
+    folders.filter_map(|folder| Some(folder.file_name()?.to_str()?.to_owned())).collect()
 }
 
 /// The number of the block device that a path under `/dev` names.

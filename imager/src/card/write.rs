@@ -6,8 +6,8 @@ use std::sync::mpsc::sync_channel;
 use super::destination::Destination;
 use super::error::Failure;
 use super::events::Events;
-use super::one_card::OneCard;
-use super::stream::{QUEUE_CHUNKS, decode};
+use super::one_card::{OneCard, Shared};
+use super::stream::{Digests, QUEUE_CHUNKS, decode};
 use crate::image::{Head, Patch, Rest};
 
 /// One card to be written.
@@ -56,16 +56,20 @@ pub struct Written {
 
 /// Writes an image to every card, reads it back, and makes the cards bootable last. One result per job, in order.
 ///
-/// For each card: its old partition table is destroyed; the rest of the image, decoded once for all, is written; then
+/// For each card: its old partition table is destroyed; the rest of the image, decoded once for all, is written, and
 /// the head with the card's patch, except for the *withheld start*, the bytes before the first partition (at most
 /// 1 MiB); all of it is synced, read back past the cache and compared; and only then the withheld start is written,
 /// synced and compared. Whatever fails before that leaves a card whose first MiB is zeros: it does not boot.
 ///
+/// Where decoding is slower than the card, what has been written and synced is read back meanwhile. What is found good
+/// so is looked at once more at the end, at one place of every 4 MiB, since a card that has less capacity than it says
+/// overwrites what it already has. Such a card is looked for before the long write, too.
+///
 /// A card that fails does so alone. `cancelled` is looked at between chunks and not any more when a card is being
 /// made bootable.
 ///
-/// Memory: 16 MiB of chunks (4 of 4 MiB) for any number of cards, 1 MiB (2 with verification) and a thread for each
-/// card, 512 bytes of digests per MiB of image, beside `head` and the decoder.
+/// Memory: 24 MiB of chunks (6 of 4 MiB) for any number of cards, 1 MiB (3 with verification) and two threads for each
+/// card, 256 bytes of digests per MiB of image, beside `head` and the decoder.
 pub fn write(
     head: &Head,
     rest: Rest,
@@ -74,19 +78,19 @@ pub fn write(
     events: &dyn Events,
     cancelled: &AtomicBool,
 ) -> Vec<Result<Written, Failure>> {
+    let digests = Digests::default();
     let image_bytes = rest.size_bytes();
+    let shared =
+        Shared { head, digests: &digests, image_bytes, options: *options, events, cancelled };
     std::thread::scope(|scope| {
         let mut queues = Vec::new();
         let mut cards = Vec::new();
         for (index, job) in jobs.into_iter().enumerate() {
             let (queue, messages) = sync_channel(QUEUE_CHUNKS);
             queues.push(queue);
-            cards.push(scope.spawn(move || {
-                OneCard::new(index, job, head, image_bytes, *options, events, cancelled)
-                    .run(&messages)
-            }));
+            cards.push(scope.spawn(move || OneCard::new(index, job, shared).run(messages)));
         }
-        decode(rest, queues, cancelled);
+        decode(rest, queues, &digests, cancelled);
         cards
             .into_iter()
             .map(|card| card.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

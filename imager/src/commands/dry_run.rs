@@ -2,11 +2,24 @@
 
 use std::fmt::Write as _;
 
-use crate::boot::{Edit, Show};
+use super::cards::Card;
+use crate::boot::{Edit, Prepared, Show};
 use crate::image::ByteSize;
+use crate::progress::Console;
+use crate::progress::json::Message;
+
+/// Tells what every card would get.
+pub(super) fn show(cards: &[Card], prepared: &[Prepared], console: &Console) {
+    for (card, prepared) in cards.iter().zip(prepared) {
+        let (node, text) = (card.hostname(), describe(&prepared.edits));
+        console.result(&format!("{node} on {}\n{text}", card.target.describe()));
+        console.emit(&Message::DryRun { card: card.name(), node, text: &text });
+    }
+    console.note("nothing was written");
+}
 
 /// What one card would get.
-pub fn describe(edits: &[Edit]) -> String {
+fn describe(edits: &[Edit]) -> String {
     let mut text = String::new();
     for edit in edits {
         let verb = if edit.before.is_some() { "changed" } else { "new" };

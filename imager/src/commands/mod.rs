@@ -1,4 +1,11 @@
 //! One story per command.
 
+mod cards;
+pub mod devices;
+pub mod diagnose;
 mod dry_run;
+pub mod images;
+pub mod manual;
+mod receipt;
+pub mod verify;
 pub mod write;

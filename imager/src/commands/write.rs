@@ -1,109 +1,136 @@
 //! The main job: image and settings in, prepared cards out.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use jiff::Timestamp;
-
-use super::dry_run;
+use super::cards::{self, Card};
+use super::receipt::{self, Source};
+use super::{dry_run, images};
 use crate::agents::Agents;
-use crate::boot::{self, Prepared, Survey};
-use crate::card::guard::{self, Request, Target};
-use crate::card::{self, Job, Options, System};
-use crate::cli::Args;
+use crate::boot::{self, Survey};
+use crate::card::eject;
+use crate::card::{self, Job, Options, Request, Written};
+use crate::cli::WriteArgs;
 use crate::failure::{Exit, Failure};
-use crate::image::{self, ByteSize, Head, Rest};
+use crate::image::{ByteSize, Head, Patch, Rest};
+use crate::moment;
 use crate::plan::{self, Laptop, Settings};
 use crate::progress::Console;
+use crate::progress::json::{Message, Outcome};
 
 /// Writes the cards; nothing is touched before everything that can be wrong has been looked at.
 ///
 /// # Errors
 /// What stopped all cards. Cards that fail one by one are told on the console; the worst is returned as exit code.
-pub fn run(args: &Args, console: &Console, interrupted: &AtomicBool) -> Result<Exit, Failure> {
-    let nodes = plan::nodes(&settings(args)?, &laptop(), args.cards.len(), Timestamp::now())?;
+pub fn run(
+    args: &WriteArgs,
+    console: &Console,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<Exit, Failure> {
+    let settings = settings(args)?;
+    let nodes = plan::nodes(&settings, &laptop(), args.cards.len(), moment::flashing())?;
     let agents = match &args.agent_dir {
         Some(folder) => Agents::from_folder(folder)?,
         None => Agents::built_in(),
     };
-    let image = image::open(&args.image)?;
+    let image = images::open(&args.image, console, interrupted)?;
     let request = Request {
-        image: Some((image.path().to_owned(), image.identity())),
+        image: image.identity().map(|identity| (image.path().to_owned(), identity)),
         image_bytes: image.size_bytes(),
     };
-    let targets = targets(&args.cards, &request)?;
-    console.note(&format!("reading {}", args.image.display()));
+    let (mut cards, worst) = cards::look(args, nodes, &request, console)?;
+    if cards.is_empty() {
+        return Ok(worst);
+    }
+    let (name, fingerprint) = (image.path().display().to_string(), image.fingerprint());
+    console.note(&format!("reading {name}"));
     let (head, rest) = image.into_head(interrupted, &mut |_| {})?;
     let survey = boot::survey(&head)?;
+    if !survey.os.family.has_locales() {
+        for card in &mut cards {
+            plan::without_locale_defaults(&mut card.node, &settings);
+        }
+    }
+    let (os, size_bytes) = (survey.os.family.name(), rest.size_bytes());
     console.note(&describe(&head, &rest, &survey));
-    for node in nodes.iter().filter(|node| !plan::has_login(node)) {
+    console.emit(&Message::Image { path: name.clone(), os, size_bytes });
+    for card in &cards {
+        console.emit(&card.message());
+    }
+    for card in cards.iter().filter(|card| !plan::has_login(&card.node)) {
         console.warn(&format!(
             "nobody can log in to `{}`: there is no ssh key and no password",
-            node.plan.node.hostname
+            card.hostname()
         ));
     }
-    let prepared = nodes
+    let prepared = cards
         .iter()
-        .map(|node| boot::prepare(&head, &survey.os, node, &agents))
+        .map(|card| boot::prepare(&head, &survey.os, &card.node, &agents))
         .collect::<Result<Vec<_>, _>>()?;
     if args.dry_run {
-        for ((target, node), prepared) in targets.iter().zip(&nodes).zip(&prepared) {
-            let (card, name) = (target.describe(), &node.plan.node.hostname);
-            console.result(&format!("{name} on {card}\n{}", dry_run::describe(&prepared.edits)));
-        }
-        console.note("nothing was written");
-        return Ok(Exit::Done);
+        dry_run::show(&cards, &prepared, console);
+        return Ok(worst);
     }
-    confirm(args, console, &targets)?;
-    write(args, console, interrupted, Work { head, rest, targets, prepared })
-}
-
-struct Work {
-    head: Head,
-    rest: Rest,
-    targets: Vec<Target>,
-    prepared: Vec<Prepared>,
-}
-
-fn write(
-    args: &Args,
-    console: &Console,
-    interrupted: &AtomicBool,
-    work: Work,
-) -> Result<Exit, Failure> {
-    let system = System::default();
-    let mut jobs = Vec::new();
-    for (target, prepared) in work.targets.iter().zip(work.prepared) {
-        jobs.push(Job::new(card::open(&system, target)?, prepared.patch));
-    }
+    cards::confirm(args, console, &cards, interrupted)?;
+    let patches = prepared.into_iter().map(|prepared| prepared.patch);
+    let (jobs, refused) = open(cards, patches, console);
     let options = Options { verify: !args.no_verify };
-    let progress = console.follow(work.targets.iter().map(|target| target.path.as_path()));
-    let results = card::write(&work.head, work.rest, jobs, &options, &progress, interrupted);
+    let progress = console.follow(jobs.iter().map(|(card, _)| card.followed()).collect());
+    let (cards, jobs): (Vec<Card>, Vec<Job>) = jobs.into_iter().unzip();
+    let results = card::write(&head, rest, jobs, &options, &progress, interrupted);
     drop(progress);
+    let source = Source { name, sha256: fingerprint.get().map(|sum| sum.to_string()) };
+    let ends =
+        cards.iter().zip(results).map(|(card, result)| finish(card, result, &source, console));
+    Ok(ends.fold(worst.max(refused), Exit::max))
+}
+
+/// Opens every card; those that cannot be opened are told, and the worst of that.
+fn open(
+    cards: Vec<Card>,
+    patches: impl Iterator<Item = Patch>,
+    console: &Console,
+) -> (Vec<(Card, Job)>, Exit) {
+    let mut jobs = Vec::new();
     let mut worst = Exit::Done;
-    for (target, result) in work.targets.iter().zip(results) {
-        let path = target.path.display();
-        match result {
-            Ok(written) => {
-                let rate = written.bytes as f64 / 1e6 / written.seconds.max(0.001);
-                console.result(&format!(
-                    "{path}: {}, {} in {:.1} s ({rate:.1} MB/s)",
-                    if written.verified { "written and verified" } else { "written, not verified" },
-                    ByteSize(written.bytes).short(),
-                    written.seconds,
-                ));
-            }
+    for (card, patch) in cards.into_iter().zip(patches) {
+        match card.open() {
+            Ok(device) => jobs.push((card, Job::new(device, patch))),
             Err(failure) => {
-                let failure = Failure::from(failure);
+                console.fail_card(&card.name(), card.hostname(), &failure);
                 worst = worst.max(failure.exit);
-                console.fail(&failure);
             }
         }
     }
-    Ok(worst)
+    (jobs, worst)
 }
 
-fn settings(args: &Args) -> Result<Settings, Failure> {
+/// The last word on one card.
+fn finish(
+    card: &Card,
+    result: Result<Written, card::Failure>,
+    source: &Source,
+    console: &Console,
+) -> Exit {
+    let (name, node) = (card.name(), card.hostname());
+    match result {
+        Ok(written) => {
+            let ejected = eject::eject(&card.target);
+            let receipt = receipt::of(&card.target, &written, source, ejected);
+            console.result(&receipt::describe(&card.target, node, &receipt, ejected));
+            let outcome = Outcome::Done { receipt: &receipt };
+            console.emit(&Message::Result { card: name, node, ok: true, exit: 0, outcome });
+            Exit::Done
+        }
+        Err(failure) => {
+            let failure = Failure::from(failure);
+            console.fail_card(&name, node, &failure);
+            failure.exit
+        }
+    }
+}
+
+fn settings(args: &WriteArgs) -> Result<Settings, Failure> {
     let password = args.password_file.as_deref().map(plan::hash_password_file).transpose()?;
     Ok(Settings {
         hostname: args.hostname.clone(),
@@ -123,23 +150,6 @@ fn laptop() -> Laptop {
     Laptop::ask("/".as_ref(), |name| std::env::var(name).ok())
 }
 
-/// Looks at every card before anything else costs time.
-fn targets(cards: &[PathBuf], request: &Request) -> Result<Vec<Target>, Failure> {
-    let system = System::default();
-    let mut targets: Vec<Target> = Vec::new();
-    for path in cards {
-        let target = guard::check(&system, path, request)?;
-        if targets.iter().any(|other| other.canonical == target.canonical) {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("card `{}` is given twice", path.display()),
-            ));
-        }
-        targets.push(target);
-    }
-    Ok(targets)
-}
-
 fn describe(head: &Head, rest: &Rest, survey: &Survey) -> String {
     let size = rest.size_bytes().map(|bytes| format!(", {}", ByteSize(bytes).short()));
     format!(
@@ -151,27 +161,4 @@ fn describe(head: &Head, rest: &Rest, survey: &Survey) -> String {
         ByteSize(head.boot_partition().size_bytes).short(),
         ByteSize(survey.free_bytes).short(),
     )
-}
-
-fn confirm(args: &Args, console: &Console, targets: &[Target]) -> Result<(), Failure> {
-    // A new file destroys nothing.
-    if args.yes || targets.iter().all(|target| target.kind == guard::Kind::NewFile) {
-        return Ok(());
-    }
-    let list: Vec<String> =
-        targets.iter().map(|target| format!("  {}", target.describe())).collect();
-    let list = list.join("\n");
-    if !console.can_ask() {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("not confirmed: this would overwrite\n{list}"),
-        )
-        .help("add `--yes` where nobody can answer"));
-    }
-    let answer = console.ask(&format!("Everything on it will be lost:\n{list}\nWrite?"));
-    match answer {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::new(Exit::Refused, "not confirmed, nothing was written")),
-        Err(error) => Err(Failure::new(Exit::Failed, format!("reading the answer: {error}"))),
-    }
 }

@@ -3,7 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::http::HttpError;
+use super::location::LocationError;
 use super::partitions::TableError;
+use super::s3::S3Error;
+use super::sha256::Sha256Sum;
+use super::signature::SignatureError;
 use super::size::ByteSize;
 
 /// Result of this module.
@@ -150,8 +155,66 @@ pub enum Error {
         /// What the partition table needs.
         needed_bytes: u64,
     },
-    /// The user asked to stop while the head was being decoded; no card had been touched.
-    #[error("decoding image `{}`: interrupted, nothing was written", path.display())]
+    /// A block map that cannot be used, or that the image does not match.
+    #[error("reading block map `{}`: {problem}", path.display())]
+    Bmap {
+        /// The block map.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A zip archive with no image in it, or several.
+    #[error("looking for the image in zip archive `{}`: {}", path.display(), not_one_image(*images, found))]
+    NotOneImage {
+        /// The archive.
+        path: PathBuf,
+        /// How many images are in it.
+        images: usize,
+        /// Their names, or those of what else is in it.
+        found: String,
+    },
+    /// The image is not the one that it should be.
+    #[error("checking image `{}`: {what} is {found}, but {origin} says {expected}", path.display())]
+    WrongSum {
+        /// The image file.
+        path: PathBuf,
+        /// Which sum it is.
+        what: &'static str,
+        /// What it is; boxed, for the size of all other errors.
+        found: Box<Sha256Sum>,
+        /// What it should be.
+        expected: Box<Sha256Sum>,
+        /// Who says so.
+        origin: String,
+    },
+    /// A list of sums without the one that matters.
+    #[error("looking for the SHA-256 sum of `{name}` in `{}`: there is none", list.display())]
+    NoSum {
+        /// The list.
+        list: PathBuf,
+        /// Name of the image.
+        name: String,
+    },
+    /// Its OpenPGP signature.
+    #[error("verifying the signature of image `{}`", path.display())]
+    Signature {
+        /// The image file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        problem: SignatureError,
+    },
+    /// The server, or the way to it.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The settings for S3.
+    #[error(transparent)]
+    S3(#[from] S3Error),
+    /// An address that cannot be used.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// The user asked to stop.
+    #[error("reading image `{}`: interrupted", path.display())]
     Interrupted {
         /// The image file.
         path: PathBuf,
@@ -175,17 +238,45 @@ impl Error {
             | Error::ImageTooShort { .. } => {
                 Some("the download is incomplete or damaged: fetch the image again".into())
             }
+            Error::Bmap { .. } => Some(
+                "fetch the block map again, from where the image is; without one everything is written"
+                    .into(),
+            ),
             Error::NotADiskImage { .. } => Some(
                 "give an image of a whole SD card (.img or .img.xz), as it is distributed".into(),
             ),
             Error::NoFatPartition { .. } => {
                 Some("a Raspberry Pi boots from a FAT partition: is this an image for a Pi?".into())
             }
+            Error::NotOneImage { .. } => Some("unpack it and give the image that is meant".into()),
+            Error::WrongSum { .. } => Some(
+                "the image was changed or damaged on its way, or the sum is of another one: fetch both again"
+                    .into(),
+            ),
+            Error::NoSum { .. } => Some("remove that file, or give the sum with --sha256".into()),
+            Error::Signature { problem: SignatureError::Mismatch, .. } => {
+                Some("the image was changed or damaged on its way: fetch it again".into())
+            }
+            Error::Signature { .. } => {
+                Some("--signature is the detached signature of the file as it is distributed, --key its maker's public key".into())
+            }
+            Error::Http(error) => error.help(),
+            Error::NotARegularFile { what: "a terminal", .. } => {
+                Some("`--image -` reads an image from a pipe".into())
+            }
             Error::NotARegularFile { .. } => {
                 Some("the image is given with --image, the card as the last argument".into())
             }
             _ => None,
         }
+    }
+
+    /// Whether the image is not what it was said to be.
+    pub fn is_mismatch(&self) -> bool {
+        matches!(
+            self,
+            Error::WrongSum { .. } | Error::Signature { problem: SignatureError::Mismatch, .. }
+        )
     }
 
     /// Takes this module's error back out of the [`io::Error`] that [`std::io::Read`] forced it into.
@@ -199,5 +290,12 @@ impl Error {
     /// Wraps this error for an implementation of [`std::io::Read`]; [`Error::from_read`] is the way back.
     pub(super) fn into_read(self) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, self)
+    }
+}
+
+fn not_one_image(images: usize, found: &str) -> String {
+    match images {
+        0 => format!("there is none, only {found}"),
+        _ => format!("there are several, {found}"),
     }
 }

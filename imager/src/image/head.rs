@@ -130,7 +130,7 @@ impl Image {
     /// Decodes the image up to the end of its boot partition. `progress` is told the decoded bytes so far;
     /// `cancelled` is looked at at least every MiB.
     ///
-    /// Memory: what is not zero in the head, in blocks of 64 KiB; at most [`MAX_HEAD_BYTES`].
+    /// Memory: at most 16 MiB of the head; the rest of what is not zero goes to a temporary file ([`SparseBytes`]).
     ///
     /// # Errors
     /// What decoding says; [`Error::NotADiskImage`], [`Error::Table`], [`Error::NoFatPartition`],

@@ -1,6 +1,8 @@
-//! From an image file to bytes: source ► sniff ► decode ► head (kept in memory) and rest (streamed).
+//! From an image to bytes: source ► hash ► sniff ► decode ► head (kept in memory) and rest (streamed).
 //!
-//! * [`open`] recognises the file by its content and gives an [`Image`], which decodes as it is read.
+//! * [`open_from`] takes a [`Location`] (file, server, standard input), recognises what is there by its content and gives
+//!   an [`Image`], which decodes as it is read. What it has to be ([`Wanted`]) is known at its end, which is then an
+//!   error; until the end nothing that boots is made of it.
 //! * [`Image::into_head`] decodes everything up to the end of the boot partition into a [`Head`]; what follows stays
 //!   in [`Rest`], still undecoded, for `card::write`.
 //! * [`Patch`] is what one card changes in that boot partition; [`PatchedPartition`] is the partition as that card
@@ -8,14 +10,29 @@
 //!
 //! Nothing here opens a card and nothing here prints. Offsets and sizes are bytes unless a name says otherwise.
 
+mod bmap;
+mod bmap_reader;
+mod cache;
+mod checked;
 mod decode;
 mod error;
 mod fat;
+mod fetch;
 mod gpt;
 mod head;
+pub mod http;
+mod input;
+mod location;
 mod mbr;
+mod members;
+mod notice;
+mod opening;
 mod partitions;
 mod patch;
+mod read_ahead;
+mod s3;
+mod sha256;
+mod signature;
 mod size;
 mod sniff;
 mod source;
@@ -23,18 +40,31 @@ mod sparse;
 mod window;
 mod xz;
 mod xz_index;
+mod zip;
+mod zip_format;
 
+pub use bmap::Bmap;
+pub use cache::{Cache, DEFAULT_LIMIT_BYTES};
+pub use checked::{Expected, Fingerprint};
 pub use error::{Error, Result};
 pub use fat::{FatBootSector, FatType};
 pub use head::{Head, MAX_BOOT_PARTITION_BYTES, MAX_HEAD_BYTES, Rest};
+pub use location::{Location, LocationError};
+pub use notice::{Notice, Tell};
+pub use opening::{Surroundings, Wanted};
 pub use partitions::{
     DiskId, Guid, Partition, PartitionKind, PartitionTable, Scheme, TABLE_AREA_BYTES, TableError,
 };
 pub use patch::Patch;
+pub(crate) use read_ahead::interruptible;
+pub use s3::{S3, S3Error};
+pub use sha256::{Sha256Error, Sha256Sum};
+pub use signature::SignatureError;
 pub use size::ByteSize;
 pub use sniff::{Format, sniff};
-pub use source::{FileIdentity, Image, open};
+pub use source::{FileIdentity, Image, open, open_from};
 pub use sparse::SparseBytes;
+pub(crate) use sparse::is_zero;
 pub use window::PatchedPartition;
 
 /// Bytes of a sector. Images for the Raspberry Pi are made for this size only; a reader that presents another one

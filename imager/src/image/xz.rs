@@ -10,8 +10,9 @@ use super::error::Error;
 /// Memory that several threads may use together; where that is not enough for all of them, there are fewer. An image
 /// made with `xz -T0 -6` has blocks of 24 MiB and takes about 40 MiB per thread.
 const THREADING_BYTES: u64 = 96 << 20;
-/// Memory that one thread may use. `xz -9` needs 65 MiB.
-const LIMIT_BYTES: u64 = 256 << 20;
+/// Memory that one thread may use. `xz -9` needs 65 MiB; with more than this the whole program would need more than the
+/// 160 MiB that it promises.
+const LIMIT_BYTES: u64 = 104 << 20;
 /// Most threads, whatever the machine has.
 const MAX_THREADS: usize = 16;
 /// Compressed bytes that are read at once.

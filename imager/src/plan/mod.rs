@@ -124,8 +124,7 @@ pub fn nodes(
     let node = |hostname: String| NodeFiles {
         plan: FirstbootPlan {
             schema: SCHEMA,
-            // Whole seconds: the Pi's floor needs no more, and people read it.
-            flashed_at: Timestamp::from_second(now.as_second()).ok(),
+            flashed_at: Some(now),
             node: Node { hostname, role: settings.role },
             cluster: None,
             time: Time {
@@ -148,6 +147,12 @@ pub fn nodes(
         },
     };
     Ok(names.into_iter().map(node).collect())
+}
+
+/// Takes back what only this computer's own settings asked for, where the image cannot have it.
+pub fn without_locale_defaults(node: &mut NodeFiles, settings: &Settings) {
+    node.plan.system.locale.clone_from(&settings.locale);
+    node.plan.system.keyboard.clone_from(&settings.keyboard);
 }
 
 /// Whether anybody can log in, for a warning.
@@ -210,6 +215,9 @@ mod tests {
         assert_eq!(node.plan.user.as_ref().unwrap().name, "captain");
         assert!(node.plan.to_toml().is_ok());
         assert!(!has_login(node));
+        let mut bare = node.clone();
+        without_locale_defaults(&mut bare, &asked);
+        assert_eq!((bare.plan.system.keyboard, bare.plan.system.locale), (None, None));
         let root = Settings { user: None, ..settings() };
         let node = &nodes(&root, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap()[0];
         assert_eq!(node.plan.user.as_ref().unwrap().name, "pi");

@@ -1,51 +1,116 @@
 //! The only place that prints: results on standard output, everything else on standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing lives")]
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+mod bars;
+mod follow;
+pub mod json;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::card::{Event, Events, Phase};
-use crate::failure::Failure;
-use crate::image::ByteSize;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 
-/// Where a person reads and answers.
+pub use follow::{Followed, Progress};
+use json::{Message, Outcome, Trouble};
+
+use crate::cli::OutputArgs;
+use crate::failure::{Exit, Failure};
+
+/// How often a question looks whether it was interrupted, in milliseconds.
+const ASK_INTERVAL_MS: u16 = 100;
+
+/// Where a person reads and answers, or a program reads.
+#[derive(Debug, Clone, Copy)]
 pub struct Console {
-    quiet: bool,
+    output: OutputArgs,
+}
+
+/// What a person said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// `y` or `yes`.
+    Yes,
+    /// Anything else, the end of the input among it.
+    No,
+    /// Ctrl-C.
+    Interrupted,
 }
 
 impl Console {
-    /// `quiet` leaves only errors and warnings.
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet }
+    /// `--quiet` leaves only errors and warnings; `--json` makes objects of results.
+    pub fn new(output: OutputArgs) -> Self {
+        Self { output }
     }
 
-    /// A result, on standard output.
+    /// What was asked for, as it is, on standard output.
+    pub fn text(&self, text: &[u8]) {
+        // A reader that went away (`| head`) is no reason to fail, here and below.
+        let _ = io::stdout().write_all(text).and_then(|()| io::stdout().flush());
+    }
+
+    /// A result for people, on standard output.
     pub fn result(&self, text: &str) {
-        if !self.quiet {
-            // A reader that went away (`| head`) is no reason to fail.
-            let _ = writeln!(io::stdout(), "{}", text.trim_end());
+        if !self.output.quiet && !self.output.json {
+            print_result(text.trim_end());
+        }
+    }
+
+    /// The same for programs.
+    pub fn emit(&self, message: &Message) {
+        if self.output.json {
+            print_result(&json::line(message));
         }
     }
 
     /// What a person may want to know while it happens.
     pub fn note(&self, text: &str) {
-        if !self.quiet {
-            eprintln!("{text}");
+        if !self.output.quiet && !self.output.json {
+            print_error(text);
         }
     }
 
-    /// What a person must see.
-    pub fn warn(&self, text: &str) {
-        eprintln!("warning: {text}");
+    /// What only `--verbose` tells.
+    pub fn detail(&self, text: &str) {
+        if self.output.verbose {
+            print_error(text);
+        }
     }
 
-    /// What went wrong.
+    /// Whether `--verbose` was asked for.
+    pub fn is_verbose(&self) -> bool {
+        self.output.verbose
+    }
+
+    /// What a person must see.
+    pub fn warn(&self, message: &str) {
+        print_error(&format!("warning: {message}"));
+        self.emit(&Message::Warning { message });
+    }
+
+    /// What stopped everything.
     pub fn fail(&self, failure: &Failure) {
-        eprintln!("{failure}");
+        print_error(&failure.to_string());
+        self.tell(failure);
+    }
+
+    /// The same for programs only, where people have been told.
+    pub fn tell(&self, failure: &Failure) {
+        self.emit(&Message::Error { exit: failure.exit as u8, trouble: Trouble::from(failure) });
+    }
+
+    /// The last object.
+    pub fn end(&self, exit: Exit) {
+        self.emit(&Message::End { exit: exit as u8 });
+    }
+
+    /// What stopped one card.
+    pub fn fail_card(&self, card: &str, node: &str, failure: &Failure) {
+        print_error(&failure.to_string());
+        let outcome = Outcome::Trouble(Trouble::from(failure));
+        let (card, exit) = (card.to_owned(), failure.exit as u8);
+        self.emit(&Message::Result { card, node, ok: false, exit, outcome });
     }
 
     /// Whether there is somebody to ask.
@@ -53,161 +118,56 @@ impl Console {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// Asks a question; anything but `y` or `yes` is no.
+    /// Asks a question and waits for the answer, or for Ctrl-C.
     ///
     /// # Errors
     /// Reading the answer.
-    pub fn ask(&self, question: &str) -> io::Result<bool> {
+    pub fn ask(&self, question: &str, interrupted: &AtomicBool) -> io::Result<Answer> {
         eprint!("{question} [y/N] ");
         io::stderr().flush()?;
+        let stdin = io::stdin();
+        // The flag's signal handler lets a read go on, so the read must not begin before there is something.
+        loop {
+            if interrupted.load(Ordering::Relaxed) {
+                eprintln!();
+                return Ok(Answer::Interrupted);
+            }
+            let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut ready, ASK_INTERVAL_MS) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+        if stdin.read_line(&mut answer)? == 0 {
+            eprintln!();
+        }
+        Ok(match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Answer::Yes,
+            _ => Answer::No,
+        })
     }
 
-    /// A line per card that follows its writing: bars on a terminal, else plain lines.
-    pub fn follow<'a>(&self, cards: impl Iterator<Item = &'a Path>) -> Progress {
-        let names = cards.map(|path| path.display().to_string());
-        let lines = if self.quiet {
-            Vec::new()
+    /// Follows cards while they are written: bars on a terminal, else plain lines; objects for programs.
+    pub fn follow(&self, cards: Vec<Followed>) -> Progress {
+        if self.output.json {
+            Progress::json(cards)
+        } else if self.output.quiet {
+            Progress::silent()
         } else if io::stderr().is_terminal() {
-            let bars = MultiProgress::new();
-            names.map(|name| Line::Bar(bars.add(bar(&name)))).collect()
+            Progress::bars(&cards)
         } else {
-            names.map(|name| Line::Plain(Mutex::new(Plain::new(name)))).collect()
-        };
-        Progress { lines }
-    }
-}
-
-/// Follows the cards that are being written.
-pub struct Progress {
-    lines: Vec<Line>,
-}
-
-enum Line {
-    Bar(ProgressBar),
-    Plain(Mutex<Plain>),
-}
-
-impl Events for Progress {
-    fn event(&self, card: usize, event: Event) {
-        match self.lines.get(card) {
-            Some(Line::Bar(bar)) => show(bar, event),
-            Some(Line::Plain(plain)) => {
-                let line = plain.lock().ok().and_then(|mut plain| plain.line(event));
-                if let Some(line) = line {
-                    eprintln!("{line}");
-                }
-            }
-            None => {}
+            Progress::plain(cards)
         }
     }
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        for line in &self.lines {
-            if let Line::Bar(bar) = line {
-                bar.finish_and_clear();
-            }
-        }
-    }
+/// One write per line, so that lines of several threads do not mix.
+fn print_result(line: &str) {
+    let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
-fn bar(name: &str) -> ProgressBar {
-    let template =
-        "{prefix} {msg:<9} [{bar:28}] {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} left";
-    // The template is a constant: that it parses is tested below.
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar =
-        ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_prefix(name.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
-}
-
-fn show(bar: &ProgressBar, event: Event) {
-    match event {
-        Event::Phase(phase) => {
-            bar.set_message(verb(phase));
-            bar.reset();
-        }
-        Event::Bytes { done_bytes, total_bytes } => {
-            if let Some(total) = total_bytes {
-                bar.set_length(total);
-            }
-            bar.set_position(done_bytes);
-        }
-    }
-}
-
-fn verb(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Erase => "erasing",
-        Phase::Write => "writing",
-        Phase::BootPartition => "preparing",
-        Phase::Verify => "verifying",
-        Phase::Finish => "finishing",
-    }
-}
-
-/// A log does not want a line per block: one per phase, and one per tenth of it where that takes longer.
-struct Plain {
-    name: String,
-    phase: Phase,
-    since: Instant,
-    tenths: u64,
-}
-
-/// Shortest time between two lines of one phase.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-
-impl Plain {
-    fn new(name: String) -> Self {
-        Self { name, phase: Phase::Erase, since: Instant::now(), tenths: 0 }
-    }
-
-    fn line(&mut self, event: Event) -> Option<String> {
-        match event {
-            Event::Phase(phase) => {
-                (self.phase, self.since, self.tenths) = (phase, Instant::now(), 0);
-                Some(format!("{}: {}", self.name, verb(phase)))
-            }
-            Event::Bytes { done_bytes, total_bytes: Some(total) } if total > 0 => {
-                let tenths = done_bytes * 10 / total;
-                if tenths <= self.tenths || tenths >= 10 || self.since.elapsed() < PLAIN_INTERVAL {
-                    return None;
-                }
-                (self.tenths, self.since) = (tenths, Instant::now());
-                let done = ByteSize(done_bytes).short();
-                Some(format!("{}: {} {}0 % ({done})", self.name, verb(self.phase), tenths))
-            }
-            _ => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_gets_one_line_per_phase() {
-        let mut plain = Plain::new("card".into());
-        let bytes = |done| Event::Bytes { done_bytes: done, total_bytes: Some(100) };
-        assert_eq!(plain.line(Event::Phase(Phase::Write)).as_deref(), Some("card: writing"));
-        assert_eq!(plain.line(bytes(50)), None, "too soon");
-        plain.since = Instant::now().checked_sub(PLAIN_INTERVAL).unwrap();
-        assert_eq!(plain.line(bytes(50)).as_deref(), Some("card: writing 50 % (50 bytes)"));
-        plain.since = Instant::now().checked_sub(PLAIN_INTERVAL).unwrap();
-        assert_eq!(plain.line(bytes(55)), None, "the same tenth");
-        assert_eq!(plain.line(Event::Phase(Phase::Verify)).as_deref(), Some("card: verifying"));
-    }
-
-    #[test]
-    fn the_bar_template_parses() {
-        assert!(!bar("card").is_finished());
-        assert_eq!(bar("card").prefix(), "card");
-    }
+fn print_error(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

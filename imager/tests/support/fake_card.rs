@@ -104,6 +104,19 @@ impl Inner {
         }
     }
 
+    /// A transfer, cut where a counterfeit card begins again from the start; relative to the transfer.
+    pub fn runs(&self, offset: u64, len: usize) -> Vec<std::ops::Range<usize>> {
+        let Some(real) = self.faults.real_bytes else { return std::iter::once(0..len).collect() };
+        let (mut runs, mut at) = (Vec::new(), 0);
+        while at < len {
+            let left = real - (offset + at as u64) % real;
+            let end = len.min(at + left as usize);
+            runs.push(at..end);
+            at = end;
+        }
+        runs
+    }
+
     pub fn real(&self, offset: u64) -> usize {
         let wrapped = self.faults.real_bytes.map_or(offset, |real| offset % real);
         wrapped as usize
@@ -155,16 +168,15 @@ impl Destination for Card {
         if end > inner.bytes.len() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        for (index, byte) in data[..len].iter().enumerate() {
-            let at = offset + index as u64;
-            if inner.faults.stuck != Some(at) {
-                let real = inner.real(at);
-                inner.bytes[real] = *byte;
-            }
-            if inner.faults.real_bytes.is_none() && inner.faults.stuck.is_none() {
-                // The quick way for cards without such faults.
-                inner.bytes[offset as usize..end].copy_from_slice(&data[..len]);
-                break;
+        for run in inner.runs(offset, len) {
+            let (from, to) = (run.start, run.end);
+            let real = inner.real(offset + from as u64);
+            let kept =
+                inner.faults.stuck.filter(|byte| (offset..offset + len as u64).contains(byte));
+            let before = kept.map(|byte| inner.bytes[byte as usize]);
+            inner.bytes[real..real + to - from].copy_from_slice(&data[from..to]);
+            if let Some((byte, value)) = kept.zip(before) {
+                inner.bytes[byte as usize] = value;
             }
         }
         Ok(len)
@@ -179,12 +191,10 @@ impl Destination for Card {
         if inner.faults.read_error.is_some_and(|byte| range.contains(&byte)) {
             return Err(io::Error::from_raw_os_error(5));
         }
-        if inner.faults.real_bytes.is_some() {
-            for (index, byte) in buf[..len].iter_mut().enumerate() {
-                *byte = inner.bytes[inner.real(offset + index as u64)];
-            }
-        } else {
-            buf[..len].copy_from_slice(&inner.bytes[offset as usize..][..len]);
+        for run in inner.runs(offset, len) {
+            let real = inner.real(offset + run.start as u64);
+            let run_len = run.len();
+            buf[run].copy_from_slice(&inner.bytes[real..real + run_len]);
         }
         if let Some(byte) = inner.faults.flipped.filter(|byte| range.contains(byte)) {
             buf[(byte - offset) as usize] ^= 0x40;

@@ -4,6 +4,8 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
+mod members;
+
 /// A computer in a temporary folder.
 struct Computer {
     folder: tempfile::TempDir,

@@ -1,0 +1,89 @@
+//! A second write in flight: a thread that writes a chunk while the card's own thread writes another.
+//!
+//! The kernel cuts a write of 4 MiB into requests that are in flight together; what a second write adds is that the
+//! device does not wait for the program between two of them. Measured with `fio` on a loop device, 1 GiB in writes of
+//! 4 MiB, medians: one at a time 2.8 GB/s, two threads 1.7 to 3.9, io_uring with 2 in flight 3.1, with 8 2.5 GB/s. At
+//! this size io_uring buys nothing over threads, which work on every kernel and need no `unsafe`.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+
+use super::destination::Destination;
+use super::medium::{PutError, put};
+use super::stream::Chunk;
+
+/// The thread, with at most one chunk in its hands.
+pub(super) struct Lane {
+    work: Option<SyncSender<Arc<Chunk>>>,
+    done: Receiver<Result<(), PutError>>,
+    busy: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lane {
+    /// Starts the thread; `None` where the system has none to give, which is no reason to fail.
+    pub(super) fn new(mut destination: Box<dyn Destination>) -> Option<Self> {
+        let (work, chunks) = sync_channel::<Arc<Chunk>>(1);
+        let (sender, done) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("card-lane".into()).spawn(move || {
+            for chunk in chunks {
+                let data = chunk.bytes(destination.padded());
+                let result = put(destination.as_mut(), chunk.offset, data, false);
+                // Before the answer: who counts chunks shall not find this one.
+                drop(chunk);
+                if sender.send(result).is_err() {
+                    return;
+                }
+            }
+        });
+        Some(Self { work: Some(work), done, busy: false, thread: Some(thread.ok()?) })
+    }
+
+    /// Takes a chunk, unless the last one is still being written: whether it did.
+    ///
+    /// # Errors
+    /// What the last chunk met.
+    pub(super) fn offer(&mut self, chunk: &Arc<Chunk>) -> Result<bool, PutError> {
+        if self.busy {
+            match self.done.try_recv() {
+                Ok(result) => {
+                    self.busy = false;
+                    result?;
+                }
+                Err(TryRecvError::Empty) => return Ok(false),
+                Err(TryRecvError::Disconnected) => return Err(lost()),
+            }
+        }
+        let sent = self.work.as_ref().is_some_and(|work| work.send(chunk.clone()).is_ok());
+        self.busy = sent;
+        if sent { Ok(true) } else { Err(lost()) }
+    }
+
+    /// Waits until nothing is in flight.
+    ///
+    /// # Errors
+    /// What the last chunk met.
+    pub(super) fn drain(&mut self) -> Result<(), PutError> {
+        if !std::mem::take(&mut self.busy) {
+            return Ok(());
+        }
+        self.done.recv().unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+impl Drop for Lane {
+    /// Nothing of this card is written any more when this returns.
+    fn drop(&mut self) {
+        self.work = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread has died, which it has no reason to.
+fn lost() -> PutError {
+    PutError { offset_bytes: 0, source: io::Error::other("the writing thread ended early") }
+}

@@ -1,0 +1,155 @@
+//! A destination with the engine's manners: whole transfers, zeros the cheap way, errors that name card and place.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::buffer::AlignedBuffer;
+use super::destination::{Destination, read_all, write_all};
+use super::error::{Error, Result};
+use super::lane::Lane;
+use super::stream::{BLOCK_BYTES, Chunk};
+use crate::image::is_zero;
+
+/// Shortest run of zeros that the device is asked to make: below that a write is as quick as asking.
+const ZERO_RUN_BYTES: usize = 512 << 10;
+
+/// A write that did not work, and where.
+pub(super) struct PutError {
+    pub(super) offset_bytes: u64,
+    pub(super) source: io::Error,
+}
+
+pub(super) struct Medium {
+    pub(super) path: PathBuf,
+    /// What was never written reads as zeros, and nothing but the image has been written since: zeros may be left out.
+    pub(super) zeros_are_there: bool,
+    /// First, so that the writing thread has ended when the card is closed.
+    lane: Option<Lane>,
+    destination: Box<dyn Destination>,
+}
+
+impl Medium {
+    pub(super) fn new(destination: Box<dyn Destination>) -> Self {
+        let path = destination.path().to_owned();
+        let lane = destination.second_writer().and_then(Lane::new);
+        Self { path, zeros_are_there: false, lane, destination }
+    }
+
+    pub(super) fn size_bytes(&self) -> Option<u64> {
+        self.destination.size_bytes()
+    }
+
+    pub(super) fn padded(&self) -> bool {
+        self.destination.padded()
+    }
+
+    pub(super) fn unwritten_is_zero(&self) -> bool {
+        self.destination.unwritten_is_zero()
+    }
+
+    /// Writes `data`, without its zeros where they are there already.
+    pub(super) fn put(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+        put(self.destination.as_mut(), offset, data, self.zeros_are_there)
+            .map_err(|error| self.write_error(error))
+    }
+
+    /// Writes a chunk, or lets it be written: it is on its way when this returns. [`Medium::sync`] waits for it.
+    pub(super) fn put_chunk(&mut self, chunk: &Arc<Chunk>) -> Result<()> {
+        if let Some(lane) = &mut self.lane {
+            let taken = lane.offer(chunk);
+            if taken.map_err(|error| self.write_error(error))? {
+                return Ok(());
+            }
+        }
+        self.put(chunk.offset, chunk.bytes(self.padded()))
+    }
+
+    pub(super) fn get(&mut self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        read_all(self.destination.as_mut(), offset, buf).map_err(|(offset_bytes, source)| {
+            let (path, source) = (self.path.clone(), Arc::new(source));
+            Error::IoAt { action: "reading", path, offset_bytes, source }
+        })
+    }
+
+    pub(super) fn set_end(&mut self, image_bytes: u64) -> Result<()> {
+        self.drain()?;
+        let result = self.destination.set_end(image_bytes);
+        result.map_err(|error| Error::io("setting the size of card", &self.path, error))
+    }
+
+    /// Returns when everything that was put is on the card.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.drain()?;
+        self.destination.sync().map_err(|error| Error::io("syncing card", &self.path, error))
+    }
+
+    /// Returns when no write is in flight any more.
+    pub(super) fn drain(&mut self) -> Result<()> {
+        match self.lane.as_mut().map_or(Ok(()), Lane::drain) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.write_error(error)),
+        }
+    }
+
+    pub(super) fn announce(&mut self) {
+        self.destination.announce();
+    }
+
+    /// Zeros `len` bytes at the start or at the end of the card.
+    pub(super) fn put_zeros(&mut self, offset: u64, len: usize) -> Result<()> {
+        self.put(offset, &AlignedBuffer::new(len))
+    }
+
+    fn write_error(&self, error: PutError) -> Error {
+        let (path, source) = (self.path.clone(), Arc::new(error.source));
+        Error::IoAt { action: "writing", path, offset_bytes: error.offset_bytes, source }
+    }
+}
+
+/// Writes `data`; its zeros not at all where `zeros_are_there`, else in long runs by the device itself where it can.
+pub(super) fn put(
+    to: &mut dyn Destination,
+    offset: u64,
+    data: &[u8],
+    zeros_are_there: bool,
+) -> std::result::Result<(), PutError> {
+    let can_zero = to.zeroes();
+    if !zeros_are_there && !can_zero {
+        return write(to, offset, data);
+    }
+    for Run { start, len, zeros } in runs(data) {
+        let (at, piece) = (offset + start as u64, &data[start..start + len]);
+        if zeros && zeros_are_there {
+            continue;
+        }
+        if zeros && can_zero && len >= ZERO_RUN_BYTES && to.zero_at(at, len as u64).is_ok() {
+            continue;
+        }
+        write(to, at, piece)?;
+    }
+    Ok(())
+}
+
+fn write(to: &mut dyn Destination, offset: u64, data: &[u8]) -> std::result::Result<(), PutError> {
+    write_all(to, offset, data).map_err(|(offset_bytes, source)| PutError { offset_bytes, source })
+}
+
+/// Neighbouring blocks that are all zeros, or all not.
+struct Run {
+    start: usize,
+    len: usize,
+    zeros: bool,
+}
+
+fn runs(data: &[u8]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (index, block) in data.chunks(BLOCK_BYTES).enumerate() {
+        let zeros = is_zero(block);
+        match runs.last_mut() {
+            Some(run) if run.zeros == zeros => run.len += block.len(),
+            _ => runs.push(Run { start: index * BLOCK_BYTES, len: block.len(), zeros }),
+        }
+    }
+    runs
+}

@@ -1,0 +1,140 @@
+//! Raspberry Pi's list of operating systems, as its imager reads it (os_list_imagingutility, version 4): entries, some
+//! of which hold further entries, or the address of a further list.
+
+use serde::{Deserialize, Serialize};
+
+/// How deep lists may be within lists.
+const MAX_DEPTH: usize = 8;
+
+/// An image in the list. Fields have the list's own names; what is not used here is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListEntry {
+    /// For people.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Size once decoded.
+    pub extract_size: Option<u64>,
+    /// SHA-256 sum once decoded.
+    pub extract_sha256: Option<String>,
+    /// Size as distributed.
+    pub image_download_size: Option<u64>,
+    /// SHA-256 sum as distributed.
+    pub image_download_sha256: Option<String>,
+    /// `YYYY-MM-DD`
+    pub release_date: Option<String>,
+    /// Boards that it is for, as `pi4-64bit`.
+    #[serde(default)]
+    pub devices: Vec<String>,
+    /// How it is prepared by Raspberry Pi's own imager.
+    pub init_format: Option<String>,
+    /// Its block map.
+    pub bmap_url: Option<String>,
+}
+
+impl ListEntry {
+    /// Whether it says that it is for 32-bit systems only.
+    pub(super) fn only_32_bit(&self) -> bool {
+        let of = |bits: &str| self.devices.iter().any(|device| device.ends_with(bits));
+        of("-32bit") && !of("-64bit") || self.url.contains("armhf") || self.name.contains("32-bit")
+    }
+}
+
+/// The images of a list, flat, and the addresses of further lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// Images, in the order of the list.
+    pub images: Vec<ListEntry>,
+    /// Further lists.
+    pub lists: Vec<String>,
+}
+
+/// Reads a list. An entry that is not understood is left out: a new kind of entry must not hide the others.
+///
+/// # Errors
+/// What is wrong with it as a whole.
+pub fn parse(json: &[u8]) -> Result<Parsed, String> {
+    let value: serde_json::Value =
+        serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let entries = match &value {
+        serde_json::Value::Array(entries) => entries,
+        value => value["os_list"].as_array().ok_or("it has no `os_list`")?,
+    };
+    let mut parsed = Parsed::default();
+    collect(entries, 0, &mut parsed);
+    Ok(parsed)
+}
+
+fn collect(entries: &[serde_json::Value], depth: usize, parsed: &mut Parsed) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    for entry in entries {
+        if let Some(list) = entry["subitems_url"].as_str() {
+            parsed.lists.push(list.to_owned());
+        }
+        if let Some(entries) = entry["subitems"].as_array() {
+            collect(entries, depth + 1, parsed);
+        }
+        if let Ok(image) = serde_json::from_value::<ListEntry>(entry.clone())
+            && (image.url.starts_with("https://") || image.url.starts_with("http://"))
+        {
+            parsed.images.push(image);
+        }
+    }
+}
+
+/// The newest image whose address has `part` in it.
+pub(super) fn newest<'a>(list: &'a [ListEntry], part: &str) -> Option<&'a ListEntry> {
+    list.iter().filter(|entry| entry.url.contains(part)).max_by_key(|entry| &entry.release_date)
+}
+
+/// A name that can be typed: `Ubuntu Server 24.04.3 LTS (64-bit)` is `ubuntu-server-24.04.3-lts-64-bit`.
+pub(super) fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for letter in name.to_lowercase().chars() {
+        match letter {
+            'a'..='z' | '0'..='9' => slug.push(letter),
+            '.' if slug.ends_with(|last: char| last.is_ascii_digit()) => slug.push('.'),
+            _ if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
+            _ => {}
+        }
+    }
+    slug.trim_end_matches(['-', '.']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"{"imager": {"devices": []}, "os_list": [
+        {"name": "Raspberry Pi OS (other)", "description": "d", "icon": "i", "subitems": [
+            {"name": "Lite (64-bit)", "url": "https://h/raspios_lite_arm64/a.img.xz", "extract_size": 7,
+             "extract_sha256": "ab", "image_download_size": 3, "release_date": "2025-12-04",
+             "devices": ["pi5-64bit"], "init_format": "cloudinit-rpi", "brand_new": {"x": 1}},
+            {"name": "Older (64-bit)", "url": "https://h/raspios_lite_arm64/b.img.xz", "release_date": "2025-01-01"}]},
+        {"name": "Others", "subitems_url": "https://h/others.json"},
+        {"name": "Erase", "url": "internal://format"},
+        {"name": 3, "url": "https://h/not-understood"},
+        {"name": "Legacy", "url": "https://h/c.img.xz", "devices": ["pi3-32bit"]}]}"#;
+
+    #[test]
+    fn lists_are_flattened() {
+        let parsed = parse(LIST.as_bytes()).unwrap();
+        let names: Vec<&str> = parsed.images.iter().map(|image| image.name.as_str()).collect();
+        assert_eq!(names, ["Lite (64-bit)", "Older (64-bit)", "Legacy"]);
+        assert_eq!(parsed.lists, ["https://h/others.json"]);
+        assert_eq!(newest(&parsed.images, "/raspios_lite_arm64/").unwrap().extract_size, Some(7));
+        assert!(parsed.images[2].only_32_bit() && !parsed.images[0].only_32_bit());
+        for bad in ["", "<html>", "{}", "{\"os_list\": 3}"] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_can_be_typed() {
+        assert_eq!(slug("Ubuntu Server 24.04.3 LTS (64-bit)"), "ubuntu-server-24.04.3-lts-64-bit");
+        assert_eq!(slug("  ~ RetroPie!  v4. "), "retropie-v4");
+        assert_eq!(slug("日本"), "");
+    }
+}

@@ -1,0 +1,146 @@
+//! Operating systems by name: `config/images.toml` and Raspberry Pi's own list, which is fetched, and kept for when
+//! there is no network.
+
+mod file;
+mod list;
+mod refresh;
+
+use std::collections::BTreeSet;
+
+pub use file::{Catalogue, CatalogueError, Named};
+pub use list::{ListEntry, parse as parse_list};
+pub use refresh::{Freshness, List};
+
+use crate::image::{Expected, Location, Sha256Sum, Wanted};
+
+/// An operating system that can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Entry {
+    /// What `--image` takes.
+    pub alias: String,
+    /// For people.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// When it was released, `YYYY-MM-DD`.
+    pub released: Option<String>,
+    /// Size of the file as it is distributed.
+    pub download_bytes: Option<u64>,
+    /// Size of the image on a card.
+    pub image_bytes: Option<u64>,
+    /// SHA-256 sum of the file as it is distributed.
+    pub sha256: Option<String>,
+    /// SHA-256 sum of the image on a card.
+    pub image_sha256: Option<String>,
+    /// Why it cannot become a node, where it cannot.
+    pub why_not: Option<String>,
+    /// Whether it is taken where none is asked for.
+    pub default: bool,
+}
+
+impl Entry {
+    /// Where it is and what it has to be.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Address`]: the list has an address that cannot be used.
+    pub fn wanted(&self) -> Result<(Location, Wanted), CatalogueError> {
+        let location = Location::parse(&self.url).map_err(|problem| CatalogueError::Address {
+            alias: self.alias.clone(),
+            problem: problem.to_string(),
+        })?;
+        let expected = |sum: &Option<String>| {
+            let sum: Sha256Sum = sum.as_deref()?.parse().ok()?;
+            Some(Expected { sum, origin: format!("the catalogue, for `{}`,", self.alias) })
+        };
+        let wanted = Wanted {
+            sum: expected(&self.sha256),
+            decoded_sum: expected(&self.image_sha256),
+            decoded_bytes: self.image_bytes,
+            signature: None,
+        };
+        Ok((location, wanted))
+    }
+}
+
+/// All that can be asked for: first what `config/images.toml` names, then the rest of the list.
+pub fn entries(catalogue: &Catalogue, list: &[ListEntry]) -> Vec<Entry> {
+    let mut taken = BTreeSet::new();
+    let mut entries = Vec::new();
+    for named in &catalogue.image {
+        let found = named.in_list.as_deref().and_then(|part| list::newest(list, part));
+        let listed = found.map(|listed| (listed.clone(), named.why_not.clone()));
+        entries.push(match listed {
+            Some((listed, why_not)) => {
+                taken.insert(listed.url.clone());
+                entry(&named.alias, &named.name, &listed, why_not)
+            }
+            None => Entry {
+                alias: named.alias.clone(),
+                name: named.name.clone(),
+                url: named.url.clone(),
+                released: None,
+                download_bytes: None,
+                image_bytes: None,
+                sha256: named.sha256.clone(),
+                image_sha256: None,
+                why_not: named.why_not.clone(),
+                default: false,
+            },
+        });
+    }
+    let mut aliases: BTreeSet<String> = entries.iter().map(|entry| entry.alias.clone()).collect();
+    for listed in list.iter().filter(|listed| !taken.contains(&listed.url)) {
+        let alias = list::slug(&listed.name);
+        // Of two with one name, the first stays the one that can be asked for.
+        if !alias.is_empty() && aliases.insert(alias.clone()) {
+            entries.push(entry(&alias, &listed.name, listed, why_not(catalogue, listed)));
+        }
+    }
+    for entry in &mut entries {
+        entry.default = entry.alias == catalogue.default;
+    }
+    entries
+}
+
+fn entry(alias: &str, name: &str, listed: &ListEntry, why_not: Option<String>) -> Entry {
+    Entry {
+        alias: alias.to_owned(),
+        name: name.to_owned(),
+        url: listed.url.clone(),
+        released: listed.release_date.clone(),
+        download_bytes: listed.image_download_size,
+        image_bytes: listed.extract_size,
+        sha256: listed.image_download_sha256.clone(),
+        image_sha256: listed.extract_sha256.clone(),
+        why_not,
+        default: false,
+    }
+}
+
+fn why_not(catalogue: &Catalogue, listed: &ListEntry) -> Option<String> {
+    if catalogue.prepares.iter().any(|part| listed.url.contains(part)) {
+        return None;
+    }
+    if listed.only_32_bit() {
+        return Some("32 bit: Kubernetes has no packages for it".into());
+    }
+    Some("this release of piflash does not prepare it".into())
+}
+
+/// The entry with this alias.
+///
+/// # Errors
+/// [`CatalogueError::Unknown`], with the aliases that are nearest.
+pub fn find<'a>(entries: &'a [Entry], alias: &str) -> Result<&'a Entry, CatalogueError> {
+    if let Some(entry) = entries.iter().find(|entry| entry.alias == alias) {
+        return Ok(entry);
+    }
+    let distance = |entry: &&Entry| {
+        let similar = strsim::jaro_winkler(&entry.alias, alias);
+        (1000.0 - similar * 1000.0) as u32
+    };
+    let mut near: Vec<&Entry> = entries.iter().filter(|entry| distance(entry) < 200).collect();
+    near.sort_by_key(distance);
+    let near = near.iter().take(3).map(|entry| entry.alias.clone()).collect();
+    Err(CatalogueError::Unknown { alias: alias.to_owned(), near })
+}

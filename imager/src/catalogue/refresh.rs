@@ -1,0 +1,167 @@
+//! The list, fetched if it has changed, and the copy that is kept for when nobody can be asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::file::{Catalogue, CatalogueError};
+use super::list::{self, ListEntry};
+use crate::image::http::{Answer, Client, HttpError, Target, Validators};
+use crate::image::{self, Location, Sha256Sum, Surroundings};
+
+/// Largest list.
+const MAX_LIST_BYTES: u64 = 16 << 20;
+/// Most lists within the list.
+const MAX_LISTS: usize = 64;
+
+/// Where the entries come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    /// The server was asked.
+    Fresh,
+    /// Nobody could be asked; the copy may be old.
+    Kept(String),
+    /// Nobody could be asked and there is no copy.
+    Missing(String),
+}
+
+/// The images of Raspberry Pi's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Flat.
+    pub images: Vec<ListEntry>,
+    /// Where they come from.
+    pub freshness: Freshness,
+}
+
+/// What is kept.
+#[derive(Serialize, Deserialize)]
+struct Copy {
+    validators: Validators,
+    images: Vec<ListEntry>,
+}
+
+impl List {
+    /// Asks the server whether the list has changed. No network is no error: the images that `config/images.toml` names
+    /// have an address of their own.
+    ///
+    /// # Errors
+    /// [`CatalogueError::List`]: an address that cannot be used, or the user asked to stop.
+    pub fn refresh(
+        catalogue: &Catalogue,
+        surroundings: &Surroundings,
+    ) -> Result<Self, CatalogueError> {
+        let failed = |problem: String| {
+            let name = Location::parse(&catalogue.list).map(|list| list.to_string());
+            CatalogueError::List { name: name.unwrap_or_else(|_| "the list".into()), problem }
+        };
+        let kept_at =
+            surroundings.cache.as_ref().map(|cache| copy_path(cache.folder(), &catalogue.list));
+        let copy = kept_at.as_deref().and_then(read_copy);
+        let known = copy.as_ref().map(|copy| copy.validators.clone());
+        let address = catalogue.list.clone();
+        let around = surroundings.clone();
+        let answer =
+            image::interruptible(Path::new(&shown(&address)), &surroundings.cancelled, move || {
+                Ok(fetch(&address, known.as_ref(), &around))
+            })
+            .map_err(|error| failed(error.to_string()))?;
+        let why = match (answer, copy) {
+            (Ok(None), Some(copy)) => {
+                return Ok(Self { images: copy.images, freshness: Freshness::Fresh });
+            }
+            (Ok(Some(new)), _) => {
+                if let Some(path) = kept_at {
+                    write_copy(&path, &new);
+                }
+                return Ok(Self { images: new.images, freshness: Freshness::Fresh });
+            }
+            (Err(HttpError::Interrupted { .. }), _) => return Err(failed("interrupted".into())),
+            (Err(error), Some(copy)) => {
+                let freshness = Freshness::Kept(error.to_string());
+                return Ok(Self { images: copy.images, freshness });
+            }
+            (Err(error), None) => error.to_string(),
+            (Ok(None), None) => "the server sent nothing".into(),
+        };
+        Ok(Self { images: Vec::new(), freshness: Freshness::Missing(why) })
+    }
+}
+
+/// The list and the lists in it; `None` where the known version is the latest.
+fn fetch(
+    address: &str,
+    known: Option<&Validators>,
+    surroundings: &Surroundings,
+) -> Result<Option<Copy>, HttpError> {
+    let broken = |problem: String| HttpError::Broken { name: shown(address), problem };
+    // A server that asks for patience is not worth it: there are other ways to an image than this list.
+    let mut patience = surroundings.patience.clone();
+    patience.attempts = patience.attempts.min(2);
+    let (cancelled, tell) = (surroundings.cancelled.clone(), surroundings.tell.clone());
+    let client = Client::new(patience, cancelled, tell)?;
+    let body = match client.get(&target(address)?, known)? {
+        Answer::NotModified => return Ok(None),
+        Answer::Body(body) => body,
+    };
+    let validators = body.validators().clone();
+    let bytes = body.into_bytes(MAX_LIST_BYTES)?;
+    let mut parsed = list::parse(&bytes).map_err(broken)?;
+    let (mut done, mut more) = (0, std::mem::take(&mut parsed.lists));
+    while let Some(address) = more.pop()
+        && done < MAX_LISTS
+    {
+        done += 1;
+        // Somebody else's list that is gone does not take away Raspberry Pi's own.
+        let sub = target(&address).and_then(|target| client.small(&target, MAX_LIST_BYTES));
+        match sub {
+            Err(error @ HttpError::Interrupted { .. }) => return Err(error),
+            Ok(Some(bytes)) => {
+                if let Ok(sub) = list::parse(&bytes) {
+                    parsed.images.extend(sub.images);
+                    more.extend(sub.lists);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(Copy { validators, images: parsed.images }))
+}
+
+fn shown(address: &str) -> String {
+    Location::parse(address).map_or_else(|_| "the list".into(), |location| location.to_string())
+}
+
+fn target(address: &str) -> Result<Target, HttpError> {
+    match Location::parse(address) {
+        Ok(Location::Web(url)) => Ok(Target::new(shown(address), move || url.clone())),
+        _ => Err(HttpError::Client {
+            problem: "the address of the list is not http or https".into(),
+        }),
+    }
+}
+
+fn copy_path(cache: &Path, address: &str) -> PathBuf {
+    let key = Sha256Sum::of(address.as_bytes()).to_string();
+    cache.join("catalogue").join(format!("{}.json", &key[..40]))
+}
+
+fn read_copy(path: &Path) -> Option<Copy> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Keeps the list. Not to keep it is no reason to complain: it was fetched, and will be again.
+fn write_copy(path: &Path, copy: &Copy) {
+    let Some(folder) = path.parent() else {
+        return;
+    };
+    let new = path.with_extension(std::process::id().to_string());
+    let written = serde_json::to_vec(copy)
+        .map_err(std::io::Error::from)
+        .and_then(|bytes| fs::create_dir_all(folder).and_then(|()| fs::write(&new, bytes)))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+}

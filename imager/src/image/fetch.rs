@@ -1,0 +1,257 @@
+//! The bytes of an image from a server or from the cache, and the small files beside an image.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::cache::{Entry, Recording};
+use super::checked::{Checked, Demands, Expected, Fingerprint};
+use super::error::{Error, Result};
+use super::http::{Answer, Body, Client, HttpError, Target};
+use super::location::Location;
+use super::notice::Notice;
+use super::opening::Surroundings;
+use super::read_ahead::interruptible;
+use super::sha256;
+
+/// Largest list of checksums, signature or key.
+const MAX_SMALL_BYTES: u64 = 4 << 20;
+
+/// What is read, and what is known about it before.
+pub(super) struct Fetched {
+    pub(super) reader: Box<dyn Read + Send>,
+    pub(super) fingerprint: Fingerprint,
+    /// Size as distributed.
+    pub(super) file_bytes: Option<u64>,
+    /// The file, where it is one.
+    pub(super) file: Option<File>,
+}
+
+/// Fetches an image that is not on this computer. `demands` are checked at its end; what fails them is not kept.
+///
+/// # Errors
+/// [`Error::Http`], [`Error::S3`], [`Error::Interrupted`].
+pub(super) fn fetch(
+    location: &Location,
+    path: &Path,
+    demands: Demands,
+    surroundings: &Surroundings,
+) -> Result<Fetched> {
+    let (target, address) = target(location, surroundings)?;
+    let entry = surroundings.cache.as_ref().and_then(|cache| cache.lookup(&address));
+    let name = target.name().to_owned();
+    let tell = &surroundings.tell;
+    let known_sum = demands.expected.as_ref().map(|expected| expected.sum);
+    // An entry with the right sum is right, whatever the server has now; one with another sum is another version.
+    let (entry, ask) = match (entry, known_sum) {
+        (Some(entry), Some(sum)) if entry.sum() == sum => (Some(entry), false),
+        (Some(_), Some(_)) | (None, _) => (None, true),
+        (Some(entry), None) => (Some(entry), true),
+    };
+    if let Some(entry) = &entry
+        && !ask
+    {
+        if let Some(file) = entry.open(&surroundings.cancelled) {
+            tell(Notice::FromCache { name });
+            return from_cache(file, entry, path, demands);
+        }
+        tell(Notice::CorruptEntry { name: name.clone() });
+    }
+    let known = entry.as_ref().filter(|_| ask).map(|entry| entry.validators().clone());
+    let client = client(surroundings)?;
+    let (asking, about) = (client.clone(), target.clone());
+    let answer = interruptible(path, &surroundings.cancelled, move || {
+        Ok(asking.get(&about, known.as_ref()))
+    })?;
+    let offline = match (answer, &entry) {
+        (Ok(Answer::Body(body)), _) => {
+            return download(*body, &address, path, demands, surroundings);
+        }
+        (Ok(Answer::NotModified), _) => None,
+        (Err(error), Some(_)) if ask && error.is_offline() => Some(error),
+        (Err(error), _) => return Err(error.into()),
+    };
+    if let Some(entry) = &entry {
+        if let Some(file) = entry.open(&surroundings.cancelled) {
+            tell(match &offline {
+                None => Notice::FromCache { name },
+                Some(error) => Notice::Offline { name, why: error.to_string() },
+            });
+            return from_cache(file, entry, path, demands);
+        }
+        tell(Notice::CorruptEntry { name });
+    }
+    if let Some(error) = offline {
+        return Err(error.into());
+    }
+    let cancelled = surroundings.cancelled.clone();
+    match interruptible(path, &cancelled, move || Ok(client.get(&target, None)?))? {
+        Answer::Body(body) => download(*body, &address, path, demands, surroundings),
+        // It was not asked about a version.
+        Answer::NotModified => Err(Error::Empty { path: path.to_owned() }),
+    }
+}
+
+fn from_cache(file: File, entry: &Entry, path: &Path, mut demands: Demands) -> Result<Fetched> {
+    let failed = |source| Error::Io { action: "reading", path: path.to_owned(), source };
+    let file_bytes = file.metadata().map_err(failed)?.len();
+    // It was hashed a moment ago; between then and the end of the writing, the file may be overwritten.
+    let recorded = || Expected { sum: entry.sum(), origin: "the cache".into() };
+    demands.expected.get_or_insert_with(recorded);
+    let index = file.try_clone().map_err(failed)?;
+    let checked = Checked::distributed(typed(file, path), path.to_owned(), demands);
+    Ok(Fetched {
+        fingerprint: checked.fingerprint(),
+        reader: Box::new(checked),
+        file_bytes: Some(file_bytes),
+        file: Some(index),
+    })
+}
+
+fn download(
+    body: Body,
+    address: &str,
+    path: &Path,
+    demands: Demands,
+    surroundings: &Surroundings,
+) -> Result<Fetched> {
+    let (file_bytes, tell) = (body.size_bytes(), surroundings.tell.clone());
+    let name = path.display().to_string();
+    let recording = surroundings.cache.as_ref().and_then(|cache| {
+        let recording = cache.record(address, &name, file_bytes, body.validators());
+        recording.map_err(|why| tell(Notice::NotCached { name: name.clone(), why })).ok()
+    });
+    let checked = Checked::distributed(typed(body, path), path.to_owned(), demands);
+    let fingerprint = checked.fingerprint();
+    let reader = Kept { checked, recording, fingerprint: fingerprint.clone(), name, tell };
+    Ok(Fetched { reader: Box::new(reader), fingerprint, file_bytes, file: None })
+}
+
+/// A download that is kept on the way; where it cannot be kept, it goes on without.
+struct Kept<R> {
+    checked: Checked<R>,
+    recording: Option<Recording>,
+    fingerprint: Fingerprint,
+    name: String,
+    tell: super::notice::Tell,
+}
+
+impl<R: Read> Read for Kept<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = self.checked.read(buf);
+        let kept = match (&result, self.recording.take(), self.fingerprint.get()) {
+            (_, None, _) => Ok(()),
+            (Ok(0), Some(recording), Some(sum)) => recording.commit(sum),
+            (Ok(len), Some(mut recording), _) => {
+                recording.write(&buf[..*len]).map(|()| self.recording = Some(recording))
+            }
+            (Err(_), Some(_), _) => Ok(()),
+        };
+        if let Err(why) = kept {
+            (self.tell)(Notice::NotCached { name: self.name.clone(), why });
+        }
+        result
+    }
+}
+
+/// What a list of sums beside the image says: `NAME.sha256`, else a `SHA256SUMS` that has the name.
+///
+/// # Errors
+/// A `NAME.sha256` on this computer that has no sum; a server that has none is as good as one that has no list.
+pub(super) fn sum_beside(
+    location: &Location,
+    surroundings: &Surroundings,
+) -> Result<Option<Expected>> {
+    let Some(name) = location.file_name() else {
+        return Ok(None);
+    };
+    let own = location.with_suffix(".sha256").map(|list| (list, false));
+    let common = location.sibling("SHA256SUMS").map(|list| (list, true));
+    for (list, strict) in own.into_iter().chain(common) {
+        let bytes = match small(&list, surroundings) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            // Of two servers that cannot be reached, the image's is the one to complain about.
+            Err(Error::Http(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        match sha256::find(&text, &name, strict) {
+            Some(sum) => return Ok(Some(Expected { sum, origin: format!("`{list}`") })),
+            None if strict || list.as_file().is_none() => {}
+            None => return Err(Error::NoSum { list: PathBuf::from(list.to_string()), name }),
+        }
+    }
+    Ok(None)
+}
+
+/// A file of at most 4 MiB, wherever it is; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Http`], [`Error::S3`], [`Error::Io`], [`Error::Interrupted`].
+pub(super) fn small(location: &Location, surroundings: &Surroundings) -> Result<Option<Vec<u8>>> {
+    let path = PathBuf::from(location.to_string());
+    let failed = |source| Error::Io { action: "reading", path: path.clone(), source };
+    if let Some(file) = location.as_file() {
+        let file = match File::open(file) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_SMALL_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        return Ok(Some(bytes));
+    }
+    let (target, _) = target(location, surroundings)?;
+    let client = client(surroundings)?;
+    interruptible(&path, &surroundings.cancelled, move || {
+        Ok(client.small(&target, MAX_SMALL_BYTES)?)
+    })
+}
+
+fn client(surroundings: &Surroundings) -> Result<Client> {
+    let Surroundings { patience, cancelled, tell, .. } = surroundings.clone();
+    Ok(Client::new(patience, cancelled, tell)?)
+}
+
+/// What to fetch, and the key under which it is kept.
+fn target(location: &Location, surroundings: &Surroundings) -> Result<(Target, String)> {
+    match location {
+        Location::Web(url) => {
+            let (name, url) = (location.to_string(), url.clone());
+            let address = url.to_string();
+            Ok((Target::new(name, move || url.clone()), address))
+        }
+        Location::S3 { bucket, key } => {
+            let target = surroundings.s3.target(bucket, key)?;
+            let address = format!("{} {}", surroundings.s3.place(), target.name());
+            Ok((target, address))
+        }
+        Location::File(path) => Err(Error::NotARegularFile { path: path.clone(), what: "a file" }),
+        Location::StandardInput => {
+            Err(Error::NotARegularFile { path: "-".into(), what: "standard input" })
+        }
+    }
+}
+
+/// A reader whose errors are all this module's, so that a decoder's own errors can be told from them.
+pub(super) fn typed<R: Read + Send + 'static>(inner: R, path: &Path) -> Typed<R> {
+    Typed { inner, path: path.to_owned() }
+}
+
+pub(super) struct Typed<R> {
+    inner: R,
+    path: PathBuf,
+}
+
+impl<R: Read> Read for Typed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => match error.downcast::<HttpError>() {
+                Ok(error) => Error::from(error).into_read(),
+                Err(error) => Error::from_read(error, &self.path).into_read(),
+            },
+        })
+    }
+}

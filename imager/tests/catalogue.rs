@@ -1,0 +1,111 @@
+//! The catalogue with and without a network: from a list that this test serves.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+#[path = "support/source.rs"]
+mod source;
+
+use piflash::catalogue::{Catalogue, CatalogueError, Freshness, List, entries, find};
+use piflash::image::Sha256Sum;
+use source::World;
+use source::web::{Reply, Web, file};
+
+fn list(web: &str) -> String {
+    let sum = "ab".repeat(32);
+    format!(
+        r#"{{"os_list": [
+        {{"name": "Raspberry Pi OS (other)", "subitems": [
+            {{"name": "Raspberry Pi OS Lite (64-bit)", "url": "{web}/raspios_lite_arm64/2-raspios-trixie-arm64-lite.img.xz",
+              "extract_size": 2977955840, "extract_sha256": "{sum}", "image_download_size": 524875608,
+              "image_download_sha256": "{sum}", "release_date": "2026-09-15", "devices": ["pi4-64bit"]}},
+            {{"name": "Raspberry Pi OS (32-bit)", "url": "{web}/raspios_armhf/1.img.xz", "devices": ["pi4-32bit"]}}]}},
+        {{"name": "Others", "subitems_url": "{web}/others.json"}},
+        {{"name": "Gone", "subitems_url": "{web}/gone.json"}}]}}"#
+    )
+}
+
+fn site() -> (Web, Catalogue) {
+    let web = Web::start(|request| {
+        let host = format!("http://{}", request.header("host").unwrap());
+        let others =
+            format!(r#"{{"os_list": [{{"name": "Kodi 21", "url": "{host}/kodi.img.gz"}}]}}"#);
+        match request.path.as_str() {
+            "/list.json" => file(request, list(&host).as_bytes(), "\"v1\""),
+            "/others.json" => file(request, others.as_bytes(), "\"v1\""),
+            _ => Reply::new(404, ""),
+        }
+    });
+    let mut catalogue = Catalogue::from_environment(|_| None).unwrap();
+    catalogue.list = web.url("/list.json");
+    (web, catalogue)
+}
+
+#[test]
+fn the_list_is_fetched_once_and_kept() {
+    let (world, (web, catalogue)) = (World::new(), site());
+    let first = List::refresh(&catalogue, &world.surroundings).unwrap();
+    assert_eq!((first.images.len(), &first.freshness), (3, &Freshness::Fresh));
+    let again = List::refresh(&catalogue, &world.surroundings).unwrap();
+    assert_eq!(again, first);
+    assert_eq!((web.count("/list.json"), web.count("/others.json")), (2, 1), "not modified");
+    drop(web);
+    let offline = List::refresh(&catalogue, &world.surroundings).unwrap();
+    assert_eq!(offline.images, first.images);
+    assert!(matches!(offline.freshness, Freshness::Kept(why) if why.contains("refused")));
+}
+
+#[test]
+fn names_are_found_with_and_without_a_list() {
+    let (world, (web, catalogue)) = (World::new(), site());
+    let list = List::refresh(&catalogue, &world.surroundings).unwrap();
+    let known = entries(&catalogue, &list.images);
+    let default = find(&known, &catalogue.default).unwrap();
+    assert!(default.default && default.why_not.is_none());
+    assert_eq!(default.released.as_deref(), Some("2026-09-15"));
+    let (location, wanted) = default.wanted().unwrap();
+    assert!(location.to_string().starts_with(&web.url("/raspios_lite_arm64/")));
+    assert_eq!(wanted.sum.unwrap().sum, Sha256Sum([0xab; 32]));
+    assert_eq!(wanted.decoded_bytes, Some(2_977_955_840));
+    for (alias, why) in [
+        ("hypriotos-1.12.3", "32 bit"),
+        ("raspberry-pi-os-32-bit", "32 bit"),
+        ("ubuntu-24.04", "does not prepare"),
+        ("kodi-21", "does not prepare"),
+    ] {
+        let entry = find(&known, alias).unwrap();
+        assert!(entry.why_not.as_ref().is_some_and(|text| text.contains(why)), "{entry:?}");
+    }
+    // Without a list, what has an address of its own is still there.
+    let bare = entries(&catalogue, &[]);
+    let lite = find(&bare, "raspios-lite").unwrap();
+    assert!(lite.url.starts_with("https://downloads.raspberrypi.com/") && lite.sha256.is_none());
+    match find(&known, "raspios-lit").unwrap_err() {
+        CatalogueError::Unknown { near, .. } => assert_eq!(near[0], "raspios-lite"),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_used_hides_nothing() {
+    for body in ["<html>log in first</html>", "{}", ""] {
+        let world = World::new();
+        let web = Web::start(move |_| Reply::new(200, body));
+        let mut catalogue = Catalogue::from_environment(|_| None).unwrap();
+        catalogue.list = web.url("/list.json");
+        let list = List::refresh(&catalogue, &world.surroundings).unwrap();
+        assert!(list.images.is_empty() && matches!(list.freshness, Freshness::Missing(_)));
+    }
+}
+
+#[test]
+fn another_catalogue_can_be_given() {
+    let world = World::new();
+    let text = "default = \"a\"\nlist = \"http://127.0.0.1:1/\"\n[[image]]\nalias = \"a\"\nname = \"A\"\nurl = \"/a.img\"\n";
+    let path = world.put("images.toml", text.as_bytes());
+    let path = path.to_str().unwrap().to_owned();
+    let read =
+        || Catalogue::from_environment(|name| (name == "PIKUBE_IMAGES").then(|| path.clone()));
+    assert_eq!(read().unwrap().image[0].alias, "a");
+    world.put("images.toml", b"defualt = \"a\"\n");
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("images.toml") && error.contains("defualt"), "{error}");
+}

@@ -1,0 +1,89 @@
+//! `make bench`: piflash, what people use instead, and the limits of this machine, in one run, on the same image and
+//! the same loop device, in turns. Prints a table and writes `target/bench.json`.
+//!
+//! `PIKUBE_BENCH_REPEATS` says how often (5), `PIKUBE_BENCH_CARDS=0` leaves the throttled cards out.
+#![allow(clippy::print_stdout, reason = "it is for looking at")]
+
+#[path = "../../../../imager/tests/support/fuse_card.rs"]
+mod fuse_card;
+mod image;
+mod measure;
+mod programs;
+mod table;
+
+use anyhow::{Context as _, Result, bail};
+use pikube_tests::needs::clone_root;
+
+use crate::image::Images;
+use crate::programs::{Card, Program};
+use crate::table::Table;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("--measure", command)) =
+        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return measure::child(command);
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("loop devices need root");
+    }
+    let number = |name: &str, default: usize| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let repeats = number("PIKUBE_BENCH_REPEATS", 5);
+    let folder = clone_root().join("target/bench");
+    let images = Images::make(&folder)?;
+    let card = Card::new(images.bytes + (64 << 20))?;
+    let mut table = Table::new(&images);
+    let programs = if repeats == 0 { Vec::new() } else { Program::all(&images, &card.node)? };
+    println!("{} programs, {repeats} times in turns, on {}", programs.len(), card.node);
+    for round in 1..=repeats {
+        for program in &programs {
+            programs::quiet()?;
+            let measured = program.run()?;
+            println!("{round}/{repeats} {:<34} {measured}", program.name);
+            table.add(program.name, measured);
+        }
+    }
+    drop(card);
+    if number("PIKUBE_BENCH_CARDS", 1) > 0 {
+        throttled(&images, &mut table)?;
+    }
+    let text = table.text();
+    println!("\n{text}");
+    let json = clone_root().join("target/bench.json");
+    std::fs::write(&json, serde_json::to_vec_pretty(&table.json())?)
+        .with_context(|| format!("writing {}", json.display()))?;
+    println!("{}", json.display());
+    Ok(())
+}
+
+/// Bytes per second of an SD card.
+const CARD_RATE: u64 = 20_000_000;
+
+/// One and eight cards at the speed of SD cards: the eight shall not take longer.
+fn throttled(images: &Images, table: &mut Table) -> Result<()> {
+    for (name, cards, verify) in [
+        ("1 card of 20 MB/s, no verification", 1, false),
+        ("1 card of 20 MB/s", 1, true),
+        ("8 cards of 20 MB/s", 8, true),
+        ("8 cards of 20 MB/s, no verification", 8, false),
+    ] {
+        let faults = fuse_card::Faults { rate: Some(CARD_RATE), ..Default::default() };
+        let cards: Vec<fuse_card::FuseCard> = (0..cards)
+            .map_while(|_| {
+                fuse_card::FuseCard::new(images.small_bytes + (16 << 20), faults.clone())
+            })
+            .collect();
+        if cards.is_empty() {
+            println!("skipped: no FUSE here");
+            return Ok(());
+        }
+        let nodes: Vec<String> = cards.iter().map(|card| card.node.display().to_string()).collect();
+        let measured = programs::piflash(&images.small_xz, &nodes, verify).run()?;
+        println!("{name:<38} {measured}");
+        table.add(name, measured);
+    }
+    Ok(())
+}
