@@ -46,9 +46,7 @@ fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
     let interrupted = interruptible()?;
     match (&cli.command, &cli.write) {
         (Some(Command::Devices), _) => devices::run(console),
-        (Some(Command::Images(args)), _) => {
-            images::run(args, cli.output.json, console, &interrupted)
-        }
+        (Some(Command::Images(args)), _) => images::run(args, console, &interrupted),
         (Some(Command::Verify(args)), _) => verify::run(args, console, &interrupted),
         (Some(Command::Diagnose(args)), _) => diagnose::run(args, console),
         (Some(Command::Completions(args)), _) => manual::completions(args, Cli::command(), console),

@@ -185,6 +185,7 @@ fn names_work_without_a_network_once_they_were_used() {
     let (code, lines, _) = run(desk.piflash().args(["images", "--json"]));
     let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert!(code == Some(0) && line["alias"] == "os" && line["default"] == true, "{lines}");
+    assert!(line["v"] == 1 && line["event"] == "operating_system", "{lines}");
     let (code, _, errors) = run(&mut desk.write(&["--image", "oss"], "a", &["card.img"]));
     assert!(code == Some(1) && errors.contains("is `os` meant?"), "{errors}");
     desk.catalogue("http://127.0.0.1:1/", "url = \"http://127.0.0.1:1/\"\nwhy_not = \"32 bit\"");

@@ -10,6 +10,7 @@ use crate::image::{
     self, Bmap, ByteSize, Expected, Image, Location, Notice, Sha256Sum, Surroundings, Wanted,
 };
 use crate::progress::Console;
+use crate::progress::json::Message;
 
 /// Lists the catalogue.
 ///
@@ -17,7 +18,6 @@ use crate::progress::Console;
 /// Reading the catalogue. No network is none: what is kept is shown, with a note.
 pub fn run(
     args: &ImagesArgs,
-    json: bool,
     console: &Console,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
@@ -26,14 +26,10 @@ pub fn run(
     if !args.all {
         entries.truncate(catalogue.image.len());
     }
-    match json {
-        true => {
-            for entry in &entries {
-                console.text(json_line(entry)?.as_bytes());
-            }
-        }
-        false => console.text(table(&entries).as_bytes()),
+    for entry in &entries {
+        console.emit(&Message::OperatingSystem(entry));
     }
+    console.result(&table(&entries));
     Ok(Exit::Done)
 }
 
@@ -147,20 +143,6 @@ fn surroundings(console: &Console, interrupted: &Arc<AtomicBool>) -> Surrounding
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-fn json_line(entry: &Entry) -> Result<String, Failure> {
-    #[derive(serde::Serialize)]
-    struct Line<'a> {
-        schema: u32,
-        kind: &'static str,
-        #[serde(flatten)]
-        entry: &'a Entry,
-    }
-    let line = Line { schema: 1, kind: "image", entry };
-    serde_json::to_string(&line)
-        .map(|line| line + "\n")
-        .map_err(|error| Failure::new(Exit::Failed, format!("writing JSON: {error}")))
 }
 
 fn table(entries: &[Entry]) -> String {

@@ -11,6 +11,7 @@
 //! | `phase` | per card | `card`, `phase` (`erase`, `write`, `boot_partition`, `verify`, `finish`) |
 //! | `progress` | per card, 5 times a second at most | `card`, `phase`, `done_bytes`, `total_bytes` |
 //! | `result` | per card, the last word on it | `card`, `node`, `ok`, `exit`; where it is `ok`: `receipt`; else `class`, `message`, `help` |
+//! | `operating_system` | per entry of `piflash images` | `alias`, `name`, `released`, `download_bytes`, `default`, `why_not`, … |
 //! | `device` | per disk of `piflash devices` | `path`, `size_bytes`, `model`, `serial`, `bus`, `removable`, `contents`, `writable`, `verdict` |
 //! | `difference` | per partition that differs, of `piflash verify` | `card`, `partition` (`null`: none), `bytes`, `first_byte`, `expected` |
 //! | `diagnosis` | `piflash diagnose` | `card`, `booted`, `summary`, `report` (`pikube-report.json` as it is), `launch_log` |
@@ -27,6 +28,7 @@ use pikube_config::Role;
 use serde::Serialize;
 
 use crate::card::Phase;
+use crate::catalogue::Entry;
 use crate::failure::Failure;
 
 /// Version of the contract.
@@ -83,6 +85,7 @@ pub enum Message<'a> {
         #[serde(flatten)]
         outcome: Outcome<'a>,
     },
+    OperatingSystem(&'a Entry),
     Device(Device<'a>),
     Difference {
         card: String,
