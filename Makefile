@@ -88,7 +88,8 @@ bench: setup-tests piflash test-images
 lint: setup setup-tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	shellcheck units/*.sh tests/setup/*.sh
+	shellcheck units/*.sh tests/setup/*.sh tests/src/probe.sh
+	cd tests/images && shellcheck -x *.sh
 	@tests/setup/cargo-deny.sh
 	cargo deny --config .deny.toml check bans licenses sources
 
