@@ -13,6 +13,6 @@ fi
 if [ "$(id -u)" = 0 ]; then
     export PIKUBE_REQUIRE_NODES=${PIKUBE_REQUIRE_NODES-1}
 else
-    echo "skipped: loop devices (part of rung 2): they need root"
+    echo "skipped: loop devices, FUSE cards and udisks2 (parts of rung 2): they need root"
 fi
 exec cargo test --workspace
