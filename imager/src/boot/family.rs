@@ -19,8 +19,6 @@ pub struct Signs {
     pub issue: Option<String>,
     /// Text of `os-release` (HypriotOS).
     pub os_release: Option<String>,
-    /// Text of `user-data` (cloud-init).
-    pub user_data: Option<String>,
     /// Whether a kernel for 32-bit boards lies there (`kernel.img`, `kernel7.img`).
     pub kernel_32: bool,
 }

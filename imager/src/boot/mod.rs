@@ -103,7 +103,6 @@ pub fn survey(head: &Head) -> Result<Survey, BootError> {
         cmdline: text("cmdline.txt")?,
         issue: text("issue.txt")?,
         os_release: text("os-release")?,
-        user_data: text("user-data")?,
         kernel_32: fs.exists("kernel.img")? || fs.exists("kernel7.img")?,
     };
     let os = recognise(&signs)?;
