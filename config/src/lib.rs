@@ -16,12 +16,12 @@ mod secrets;
 pub mod values;
 
 pub use plan::{
-    Cluster, FirstbootPlan, Kubernetes, Network, Node, PodNetwork, Role, Runtime, Swap, System,
-    Time, User,
+    Address, Cluster, FirstbootPlan, Kubernetes, Network, Node, PodNetwork, Role, Runtime,
+    Security, Swap, System, Time, User, Wifi, WifiNetwork,
 };
 pub use problem::{Problem, Problems, nearest};
 pub use report::{Report, RunState, StepReport, StepState};
-pub use secrets::Secrets;
+pub use secrets::{Secrets, WifiPassword};
 
 /// Version of the files on the card; a reader refuses any other (`schema = 1`).
 pub const SCHEMA: i64 = 1;

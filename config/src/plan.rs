@@ -1,10 +1,14 @@
 //! `pikube.toml`, the firstboot plan (schema 1).
 
+mod network;
+
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, Problems};
 use crate::schema::{self, Key, Kind, Need};
-use crate::values::{cluster, host, locale, person};
+use crate::values::{cluster, host, locale, person, wifi};
+
+pub use network::{Address, Network, Security, Wifi, WifiNetwork};
 
 /// What the node shall become. Holds no secrets: those are in [`crate::Secrets`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +33,12 @@ pub struct FirstbootPlan {
     /// The login user; absent leaves the image's users alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
-    /// Address of the cluster network.
+    /// Interfaces and their addresses.
     #[serde(default)]
     pub network: Network,
+    /// Wi-Fi; absent leaves it as the image has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wifi: Option<Wifi>,
     /// Kubernetes; absent prepares the system only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
@@ -115,6 +122,9 @@ pub struct System {
     /// Base URL for the OS's own packages; empty leaves the image's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub apt_mirror: String,
+    /// Proxy of apt, a URL; absent leaves the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apt_proxy: Option<String>,
 }
 
 /// What becomes of swap.
@@ -137,34 +147,6 @@ pub struct User {
     /// Lines for `authorized_keys`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_keys: Vec<String>,
-}
-
-/// `[network]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Network {
-    /// Interface of the cluster network; absent means the first wired one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interface: Option<String>,
-    /// `dhcp`, or address and prefix length, `192.168.1.21/24`.
-    #[serde(default = "dhcp")]
-    pub address: String,
-    /// Default gateway of a static address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub router: Option<String>,
-    /// Name servers of a static address.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dns: Vec<String>,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self { interface: None, address: dhcp(), router: None, dns: Vec::new() }
-    }
-}
-
-fn dhcp() -> String {
-    host::DHCP.to_owned()
 }
 
 /// `[kubernetes]`
@@ -229,12 +211,17 @@ const KEYS: &[Key] = &[
     Key { path: "system.keyboard", kind: Kind::Text(locale::keyboard), need: Need::Optional },
     Key { path: "system.swap", kind: Kind::Text(cluster::swap), need: Need::Optional },
     Key { path: "system.apt_mirror", kind: Kind::Text(host::url_or_empty), need: Need::Optional },
+    Key { path: "system.apt_proxy", kind: Kind::Text(host::url), need: Need::Optional },
     Key { path: "user.name", kind: Kind::Text(person::user_name), need: Need::WithTable },
     Key { path: "user.ssh_keys", kind: Kind::Texts(person::ssh_key), need: Need::Optional },
     Key { path: "network.interface", kind: Kind::Text(host::interface), need: Need::Optional },
-    Key { path: "network.address", kind: Kind::Text(host::address), need: Need::Optional },
-    Key { path: "network.router", kind: Kind::Text(host::ip), need: Need::Optional },
-    Key { path: "network.dns", kind: Kind::Texts(host::ip), need: Need::Optional },
+    Key {
+        path: "network.addresses",
+        kind: Kind::Tables(network::ADDRESS_KEYS),
+        need: Need::Optional,
+    },
+    Key { path: "wifi.country", kind: Kind::Text(wifi::country), need: Need::WithTable },
+    Key { path: "wifi.networks", kind: Kind::Tables(network::WIFI_KEYS), need: Need::WithTable },
     Key { path: "kubernetes.version", kind: Kind::Text(cluster::version), need: Need::WithTable },
     Key {
         path: "kubernetes.pod_network",
@@ -287,21 +274,9 @@ impl FirstbootPlan {
     /// What no single key can tell.
     fn validate(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
-        let network = &self.network;
-        if network.address == host::DHCP {
-            if network.router.is_some() {
-                problems.push(
-                    Problem::new("network.router", "is given although the address comes by DHCP")
-                        .help("set `network.address` to an address such as 192.168.1.21/24"),
-                );
-            }
-        } else if let Some(router) = &network.router
-            && !host::contains(&network.address, router)
-        {
-            problems.push(Problem::new(
-                "network.router",
-                format!("{router} is outside the network of {}", network.address),
-            ));
+        self.network.validate(&mut problems);
+        if let Some(wifi) = &self.wifi {
+            wifi.validate(&mut problems);
         }
         problems.or(())
     }

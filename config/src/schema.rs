@@ -19,11 +19,15 @@ pub(crate) enum Kind {
     Texts(Check),
     /// A string whose value must not be quoted in messages.
     Secret(Check),
+    /// `true` or `false`.
+    Switch,
+    /// A list of tables with these keys, whose paths are relative to the table.
+    Tables(&'static [Key]),
 }
 
 /// One known key.
 pub(crate) struct Key {
-    /// Dotted path, at most one dot.
+    /// Dotted path, at most one dot; none inside of [`Kind::Tables`].
     pub path: &'static str,
     /// What it holds.
     pub kind: Kind,
@@ -71,16 +75,38 @@ pub(crate) fn check(table: &Table, keys: &[Key]) -> Result<(), Problems> {
         return Err(Problems(vec![problem]));
     }
     let mut problems = Problems::default();
-    for (path, value) in flatten(table, keys, &mut problems) {
+    check_table(table, keys, &mut problems);
+    problems.or(())
+}
+
+fn check_table(table: &Table, keys: &[Key], problems: &mut Problems) {
+    for (path, value) in flatten(table, keys, problems) {
         match keys.iter().find(|key| key.path == path) {
-            Some(key) => check_value(key, value, &mut problems),
+            Some(key) => check_value(key, value, problems),
             None => problems.push(unknown(&path, keys)),
         }
     }
     for key in keys.iter().filter(|key| is_missing(table, key)) {
         problems.push(Problem::new(key.path, "is missing"));
     }
-    problems.or(())
+}
+
+/// Checks each table of a list; their problems come with the path of the list in front.
+fn check_tables(path: &str, items: &[Value], keys: &[Key], problems: &mut Problems) {
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        match item {
+            Value::Table(table) => {
+                let mut inner = Problems::default();
+                check_table(table, keys, &mut inner);
+                for problem in inner.0 {
+                    problems.push(Problem { key: format!("{path}.{}", problem.key), ..problem });
+                }
+            }
+            other => problems
+                .push(Problem::new(path, format!("must be a table, not {}", type_name(other)))),
+        }
+    }
 }
 
 fn other_schema(table: &Table) -> Option<Problem> {
@@ -149,6 +175,12 @@ fn check_value(key: &Key, value: &Value, problems: &mut Problems) {
             }
         }
         (Kind::Texts(_), _) => problems.push(wrong_type("a list of strings")),
+        (Kind::Switch, Value::Boolean(_)) => {}
+        (Kind::Switch, _) => problems.push(wrong_type("true or false")),
+        (Kind::Tables(keys), Value::Array(items)) => {
+            check_tables(key.path, items, keys, problems);
+        }
+        (Kind::Tables(_), _) => problems.push(wrong_type("a list of tables")),
     }
 }
 

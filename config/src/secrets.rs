@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::problem::{Problem, Problems};
 use crate::schema::{self, Key, Kind, Need};
-use crate::values::{cluster, person};
+use crate::values::{cluster, person, wifi};
 
 /// Secrets of one node. `Debug` shows only which are there.
 #[derive(Clone, Default)]
@@ -21,8 +21,17 @@ pub struct Secrets {
     pub ca_certificate: Option<SecretString>,
     /// The cluster's CA key, PEM; only on control-plane cards.
     pub ca_key: Option<SecretString>,
-    /// Wi-Fi pass phrase or 64 hexadecimal digits.
-    pub wifi_password: Option<SecretString>,
+    /// Passwords of the plan's Wi-Fi networks, as far as they have one.
+    pub wifi_passwords: Vec<WifiPassword>,
+}
+
+/// The password of one Wi-Fi network.
+#[derive(Clone)]
+pub struct WifiPassword {
+    /// Name of the network, as in the plan.
+    pub ssid: String,
+    /// Pass phrase, or the key made from it, 64 hexadecimal digits.
+    pub password: SecretString,
 }
 
 const KEYS: &[Key] = &[
@@ -35,7 +44,12 @@ const KEYS: &[Key] = &[
     Key { path: "cluster.token", kind: Kind::Secret(cluster::token), need: Need::Optional },
     Key { path: "cluster.ca_certificate", kind: Kind::Secret(cluster::pem), need: Need::Optional },
     Key { path: "cluster.ca_key", kind: Kind::Secret(cluster::pem), need: Need::Optional },
-    Key { path: "wifi.password", kind: Kind::Secret(person::wifi_password), need: Need::Optional },
+    Key { path: "wifi.networks", kind: Kind::Tables(WIFI_KEYS), need: Need::Optional },
+];
+
+const WIFI_KEYS: &[Key] = &[
+    Key { path: "ssid", kind: Kind::Text(wifi::ssid), need: Need::Always },
+    Key { path: "password", kind: Kind::Secret(wifi::password), need: Need::Always },
 ];
 
 /// The file's shape. Never leaves this module, so that no secret is serialised by accident.
@@ -64,7 +78,14 @@ struct ClusterFile {
 
 #[derive(Serialize, Deserialize, Default)]
 struct WifiFile {
-    password: Option<Zeroizing<String>>,
+    #[serde(default)]
+    networks: Vec<WifiNetworkFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WifiNetworkFile {
+    ssid: String,
+    password: Zeroizing<String>,
 }
 
 impl Secrets {
@@ -91,7 +112,7 @@ impl Secrets {
             token: secret(file.cluster.token),
             ca_certificate: secret(file.cluster.ca_certificate),
             ca_key: secret(file.cluster.ca_key),
-            wifi_password: secret(file.wifi.password),
+            wifi_passwords: file.wifi.networks.into_iter().map(WifiPassword::from).collect(),
         })
     }
 
@@ -111,7 +132,9 @@ impl Secrets {
                 ca_certificate: open(&self.ca_certificate),
                 ca_key: open(&self.ca_key),
             },
-            wifi: WifiFile { password: open(&self.wifi_password) },
+            wifi: WifiFile {
+                networks: self.wifi_passwords.iter().map(WifiNetworkFile::from).collect(),
+            },
         };
         let text = Zeroizing::new(
             toml::to_string(&file)
@@ -127,11 +150,29 @@ impl Secrets {
             ("cluster.token", &self.token),
             ("cluster.ca_certificate", &self.ca_certificate),
             ("cluster.ca_key", &self.ca_key),
-            ("wifi.password", &self.wifi_password),
         ]
         .into_iter()
         .filter_map(|(key, secret)| secret.as_ref().map(|_| key))
+        .chain((!self.wifi_passwords.is_empty()).then_some("wifi.networks"))
         .collect()
+    }
+
+    /// The password of a Wi-Fi network.
+    pub fn wifi_password(&self, ssid: &str) -> Option<&SecretString> {
+        self.wifi_passwords.iter().find(|network| network.ssid == ssid).map(|found| &found.password)
+    }
+}
+
+impl From<WifiNetworkFile> for WifiPassword {
+    fn from(file: WifiNetworkFile) -> Self {
+        Self { ssid: file.ssid, password: SecretString::from(file.password.as_str()) }
+    }
+}
+
+impl From<&WifiPassword> for WifiNetworkFile {
+    fn from(network: &WifiPassword) -> Self {
+        let password = Zeroizing::new(network.password.expose_secret().to_owned());
+        Self { ssid: network.ssid.clone(), password }
     }
 }
 

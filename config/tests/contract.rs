@@ -21,14 +21,25 @@ locale = "en_GB.UTF-8"
 keyboard = "gb"
 swap = "off"
 apt_mirror = ""
+apt_proxy = "http://192.168.1.2:3142"
 [user]
 name = "pi"
 ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6"]
 [network]
 interface = "eth0"
+[[network.addresses]]
+interface = "eth0"
 address = "192.168.1.21/24"
 router = "192.168.1.1"
 dns = ["192.168.1.1"]
+[wifi]
+country = "FR"
+[[wifi.networks]]
+ssid = "Café du Port"
+security = "wpa3"
+hidden = true
+[[wifi.networks]]
+ssid = "harbour"
 [kubernetes]
 version = "1.36"
 pod_network = "flannel"
@@ -50,7 +61,7 @@ fn the_smallest_plan_gets_the_defaults() {
     let plan =
         FirstbootPlan::from_toml("schema = 1\n[node]\nhostname = 'a'\nrole = 'worker'\n").unwrap();
     assert_eq!(plan.system.swap, Swap::Off);
-    assert_eq!(plan.network.address, "dhcp");
+    assert!(plan.network.addresses.is_empty() && plan.wifi.is_none());
     assert!(plan.user.is_none());
 }
 
@@ -67,8 +78,12 @@ role = "boss"
 swap = 3
 [user]
 ssh_keys = ["nonsense", 4]
-[network]
+[[network.addresses]]
+interface = "eth0"
 address = "192.168.1.21"
+gateway = "192.168.1.1"
+[wifi]
+networks = ["harbour"]
 [kubernets]
 version = "1.36"
 "#;
@@ -77,13 +92,16 @@ version = "1.36"
     let expected = [
         "`hostnme`: is not a known key",
         "`kubernets`: is not a known key (did you mean `kubernetes`?)",
-        "`network.address`: `192.168.1.21` lacks the length of its prefix, as in `192.168.1.21/24`",
+        "`network.addresses[0].address`: `192.168.1.21` lacks the length of its prefix, as in `192.168.1.21/24`",
         "`node.hostnam`: is not a known key (did you mean `node.hostname`?)",
         "`node.role`: `boss` is not a role; use master, control-plane, worker",
         "`system.swap`: must be a string, not an integer",
         "`time`: is a table, not a string",
         "`user.ssh_keys[0]`: is not an OpenSSH public key; it starts with `nonsense`, not with a type such as ssh-ed25519",
         "`user.ssh_keys[1]`: must be a string, not an integer",
+        "`network.addresses[0].gateway`: is not a known key",
+        "`wifi.networks[0]`: must be a table, not a string",
+        "`wifi.country`: is missing",
         "`node.hostname`: is missing",
         "`user.name`: is missing",
     ];
@@ -110,16 +128,38 @@ fn text_that_is_not_toml_names_the_place() {
 fn a_router_outside_the_network_is_a_problem() {
     let text = WHOLE.replace("router = \"192.168.1.1\"", "router = \"192.168.2.1\"");
     let problems = FirstbootPlan::from_toml(&text).unwrap_err();
-    assert_eq!(problems.0[0].key, "network.router");
+    assert_eq!(problems.0[0].key, "network.addresses[0].router");
+}
+
+#[test]
+fn interfaces_and_networks_are_there_once() {
+    let address = |interface: &str, last: u8| {
+        format!(
+            "[[network.addresses]]\ninterface = '{interface}'\naddress = '10.0.0.{last}/24'\nrouter = '10.0.0.1'\n"
+        )
+    };
+    let text = format!(
+        "schema = 1\n[node]\nhostname = 'a'\nrole = 'worker'\n{}{}[wifi]\ncountry = 'FR'\nnetworks = [{{ ssid = 'a' }}, {{ ssid = 'a' }}]\n",
+        address("eth0", 2),
+        address("eth0", 3)
+    );
+    let problems = FirstbootPlan::from_toml(&text).unwrap_err();
+    let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
+    let expected =
+        ["network.addresses[1].interface", "network.addresses[1].router", "wifi.networks[1].ssid"];
+    assert_eq!(keys, expected, "{problems}");
 }
 
 #[test]
 fn secrets_round_trip_and_never_show() {
-    let text = "schema = 1\n[user]\npassword_hash = '$6$saltsalt$0123456789abcdef'\n[cluster]\ntoken = 'abcdef.0123456789abcdef'\n";
+    let text = "schema = 1\n[user]\npassword_hash = '$6$saltsalt$0123456789abcdef'\n[cluster]\ntoken = 'abcdef.0123456789abcdef'\n\
+                [[wifi.networks]]\nssid = 'harbour'\npassword = 'sea and salt'\n";
     let secrets = Secrets::from_toml(text).unwrap();
     let again = Secrets::from_toml(&secrets.to_toml().unwrap()).unwrap();
+    assert_eq!(again.wifi_password("harbour").unwrap().expose_secret(), "sea and salt");
     assert_eq!(again.token.unwrap().expose_secret(), "abcdef.0123456789abcdef");
-    assert_eq!(format!("{secrets:?}"), r#"Secrets(["user.password_hash", "cluster.token"])"#);
+    let shown = r#"Secrets(["user.password_hash", "cluster.token", "wifi.networks"])"#;
+    assert_eq!(format!("{secrets:?}"), shown);
 }
 
 #[test]

@@ -2,9 +2,6 @@
 
 use std::net::IpAddr;
 
-/// The address of a node that asks a DHCP server.
-pub const DHCP: &str = "dhcp";
-
 /// One label of RFC 1123 §2.1, as Kubernetes wants node names: 1 to 63 of `a-z0-9-`, no hyphen at either end.
 ///
 /// # Errors
@@ -91,18 +88,42 @@ pub fn ip(value: &str) -> Result<(), String> {
     value.parse::<IpAddr>().map(|_| ()).map_err(|_| format!("`{value}` is not an IP address"))
 }
 
-/// `dhcp`, or the address of one host with its prefix length.
+/// The address of one host with its prefix length.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn address(value: &str) -> Result<(), String> {
-    if value == DHCP {
-        return Ok(());
-    }
     if value.parse::<IpAddr>().is_ok() {
         return Err(format!("`{value}` lacks the length of its prefix, as in `{value}/24`"));
     }
-    parse_cidr(value).map(|_| ())
+    let (ip, prefix) = parse_cidr(value)?;
+    // Of an IPv4 network with more than two addresses, the first and the last are nobody's (RFC 1122 §3.2.1.3).
+    if let IpAddr::V4(ip) = ip
+        && prefix < 31
+    {
+        let host = ip.to_bits() & (u32::MAX >> prefix);
+        if host == 0 || host == u32::MAX >> prefix {
+            return Err(format!("`{value}` is the first or last of its network, not a host's"));
+        }
+    }
+    if ip.is_loopback() || ip.is_multicast() || ip.is_unspecified() {
+        return Err(format!("`{value}` is not an address that a node can have"));
+    }
+    Ok(())
+}
+
+/// A default gateway that a host with this address (see [`address`]) can reach: in its network, and another.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn router_of(address: &str, router: &str) -> Result<(), String> {
+    if !contains(address, router) {
+        Err(format!("{router} is outside the network of {address}"))
+    } else if address.split('/').next() == Some(router) {
+        Err(format!("{router} is the node's own address"))
+    } else {
+        Ok(())
+    }
 }
 
 /// A network in CIDR notation.
@@ -184,12 +205,22 @@ mod tests {
 
     #[test]
     fn addresses_need_a_prefix_that_fits() {
-        for good in ["dhcp", "192.168.1.21/24", "10.0.0.1/32", "fd00::1/64"] {
+        for good in ["192.168.1.21/24", "10.0.0.1/32", "10.0.0.0/31", "fd00::1/64"] {
             assert_eq!(address(good), Ok(()), "{good}");
         }
-        for bad in
-            ["192.168.1.21", "192.168.1.300/24", "192.168.1.1/33", "auto", "/24", "fd00::1/129"]
-        {
+        for bad in [
+            "192.168.1.21",
+            "192.168.1.300/24",
+            "192.168.1.1/33",
+            "auto",
+            "/24",
+            "fd00::1/129",
+            "192.168.1.0/24",
+            "192.168.1.255/24",
+            "127.0.0.1/8",
+            "0.0.0.0/0",
+            "224.0.0.1/24",
+        ] {
             assert!(address(bad).is_err(), "{bad}");
         }
     }
@@ -201,6 +232,9 @@ mod tests {
         assert!(contains("10.1.2.3/0", "192.168.2.1"));
         assert!(contains("fd00::1/64", "fd00::ff"));
         assert!(!contains("fd00::1/64", "192.168.1.1"));
+        assert_eq!(router_of("192.168.1.21/24", "192.168.1.1"), Ok(()));
+        assert!(router_of("192.168.1.21/24", "192.168.2.1").is_err());
+        assert!(router_of("192.168.1.21/24", "192.168.1.21").is_err());
     }
 
     #[test]

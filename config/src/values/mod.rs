@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod host;
 pub mod locale;
 pub mod person;
+pub mod wifi;
 
 /// `value` is one of `names`, or the message that lists them.
 fn one_of(value: &str, what: &str, names: &[&str]) -> Result<(), String> {

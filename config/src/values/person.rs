@@ -85,22 +85,6 @@ pub fn password_hash(value: &str) -> Result<(), String> {
     }
 }
 
-/// A WPA pass phrase of 8 to 63 printable ASCII characters, or a key of 64 hexadecimal digits (IEEE 802.11i H.4.1).
-///
-/// # Errors
-/// What is wrong with it; the value is not quoted.
-pub fn wifi_password(value: &str) -> Result<(), String> {
-    let printable = value.bytes().all(|b| (32..=126).contains(&b));
-    match value.len() {
-        8..=63 if printable => Ok(()),
-        64 if value.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(()),
-        8..=63 => Err("has characters outside printable ASCII".to_owned()),
-        length => Err(format!(
-            "has {length} characters; a Wi-Fi password has 8 to 63, or is a key of 64 hexadecimal digits"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,14 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn hashes_and_pass_phrases_are_not_quoted() {
+    fn hashes_are_not_quoted() {
         assert_eq!(password_hash("$6$saltsalt$0123456789abcdef"), Ok(()));
         assert!(!password_hash("hunter2hunter2").unwrap_err().contains("hunter2"));
         assert!(password_hash("$6$salt:x$0123456789abcdef").is_err());
-        assert_eq!(wifi_password("12345678"), Ok(()));
-        assert_eq!(wifi_password(&"a".repeat(64)), Ok(()));
-        for bad in ["1234567", &"z".repeat(64), "pässword"] {
-            assert!(!wifi_password(bad).unwrap_err().contains(bad));
-        }
     }
 }

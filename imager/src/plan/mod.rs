@@ -136,9 +136,11 @@ pub fn nodes(
                 keyboard: choose(&settings.keyboard, &laptop.keyboard),
                 swap: settings.swap,
                 apt_mirror: String::new(),
+                apt_proxy: None,
             },
             user: Some(User { name: user.clone(), ssh_keys: ssh_keys.clone() }),
             network: Network::default(),
+            wifi: None,
             kubernetes: None,
         },
         secrets: Secrets {
