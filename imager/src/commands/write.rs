@@ -27,8 +27,10 @@ pub fn run(
     console: &Console,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
-    let settings = settings::of(args)?;
-    let nodes = plan::nodes(&settings, &laptop(), args.cards.len(), moment::flashing())?;
+    let settings = settings::of(&args.settings)?;
+    let identity = (args.hostname.as_str(), args.role.into());
+    let cards = args.cards.len();
+    let nodes = plan::nodes(identity, &settings, &laptop(), cards, moment::flashing())?;
     let agents = match &args.agent_dir {
         Some(folder) => Agents::from_folder(folder)?,
         None => Agents::built_in(),
