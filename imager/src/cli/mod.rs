@@ -7,8 +7,10 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pikube_config::Role;
 
+mod extras;
 mod settings;
 
+pub use extras::ExtrasArgs;
 pub use settings::{SettingsArgs, SwapArg};
 
 // Headings of `--help`.
@@ -111,6 +113,10 @@ pub struct WriteArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
+    /// What else goes onto the boot partition.
+    #[command(flatten)]
+    pub extras: ExtrasArgs,
+
     /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
     #[arg(help_heading = NODE, long, value_name = "DIR")]
     pub agent_dir: Option<PathBuf>,
@@ -185,6 +191,10 @@ pub struct ConfigureArgs {
     /// What else the node shall be.
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// What else goes onto the boot partition.
+    #[command(flatten)]
+    pub extras: ExtrasArgs,
 
     /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
     #[arg(help_heading = NODE, long, value_name = "DIR")]

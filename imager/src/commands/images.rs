@@ -128,7 +128,7 @@ fn entries(
     Ok(catalogue::entries(catalogue, &list.images))
 }
 
-fn surroundings(console: &Console, interrupted: &Arc<AtomicBool>) -> Surroundings {
+pub(super) fn surroundings(console: &Console, interrupted: &Arc<AtomicBool>) -> Surroundings {
     let console = *console;
     let tell = move |notice: Notice| match notice.is_warning() {
         true => console.warn(&notice.to_string()),
