@@ -247,6 +247,7 @@ fn what_cannot_be_is_told_and_nothing_is_written() {
         (&["--password", "swordfish"], "every user of this computer can read it"),
         (&["--wifi-password=swordfish"], "every user of this computer can read it"),
         (&["--locale", "xx"], "is not a UTF-8 locale"),
+        (&["--locale", "en_UK.UTF-8"], "there is no locale `en_UK.UTF-8`"),
         (&["--address", "192.168.1.21"], "lacks the length of its prefix"),
         (&["--address", "192.168.1.21/24", "--router", "192.168.2.1"], "outside the network"),
         (&["--apt-mirror", "mirror"], "is not a URL"),
