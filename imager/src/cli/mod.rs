@@ -77,7 +77,7 @@ pub enum Command {
     /// List the operating systems that have a name
     Images(ImagesArgs),
     /// Change settings of a card that is written already; what is not given stays as it is on the card
-    Configure(ConfigureArgs),
+    Configure(Box<ConfigureArgs>),
     /// Read a card back and compare it with an image
     Verify(VerifyArgs),
     /// Tell what a node wrote on its card about its last boot

@@ -146,12 +146,16 @@ fn table(entries: &[Entry]) -> String {
     for entry in entries {
         let size = entry.download_bytes.map_or_else(|| "-".into(), |bytes| ByteSize(bytes).short());
         let default = if entry.default { " (default)" } else { "" };
-        let why_not = entry.why_not.as_ref().map(|why| format!("; not usable: {why}"));
+        let why_not = match (&entry.why_not, &entry.no_kubernetes) {
+            (Some(why), _) => format!("; not usable: {why}"),
+            (None, Some(why)) => format!("; not for a cluster: {why}"),
+            (None, None) => String::new(),
+        };
         rows.push([
             entry.alias.clone(),
             entry.released.clone().unwrap_or_else(|| "-".into()),
             size,
-            format!("{}{default}{}", entry.name, why_not.unwrap_or_default()),
+            format!("{}{default}{why_not}", entry.name),
         ]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
