@@ -1,6 +1,7 @@
 //! A node in memory, for tests: files, a clock that nobody waits for, commands that do to the files what the real ones
 //! do. It can lose its power before any operation, and boot again with what was on the medium.
 
+mod card;
 mod machine;
 mod programs;
 
@@ -13,32 +14,7 @@ use jiff::Timestamp;
 use super::files::TEMPORARY;
 use super::{Access, Answer, Command, Error, Host, Kind, Lock, Look, Stat};
 use crate::report::{Level, Voice};
-
-/// A plan with every setting that has a step.
-pub const PLAN: &str = r#"
-schema = 1
-flashed_at = "2026-11-21T06:00:00Z"
-[node]
-hostname = "laperouse"
-role = "master"
-[time]
-timezone = "Europe/Paris"
-ntp = ["0.debian.pool.ntp.org", "1.debian.pool.ntp.org"]
-[system]
-locale = "en_GB.UTF-8"
-keyboard = "gb"
-swap = "off"
-[user]
-name = "captain"
-ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]
-"#;
-
-/// A password hash that must not show anywhere.
-pub const HASH: &str = "$6$saltsalt$0123456789abcdefSECRET";
-
-/// Secrets with that hash.
-pub const SECRETS: &str =
-    "schema = 1\n[user]\npassword_hash = \"$6$saltsalt$0123456789abcdefSECRET\"\n";
+pub use card::{HASH, PLAN, SECRETS};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
@@ -59,6 +35,10 @@ pub(crate) struct Entry {
 pub struct Node {
     pub(crate) entries: RefCell<BTreeMap<String, Entry>>,
     pub(crate) active: RefCell<BTreeSet<String>>,
+    /// Units that are being started.
+    pub(crate) activating: RefCell<BTreeSet<String>>,
+    /// Size of the root file system.
+    pub(crate) root_bytes: Cell<u64>,
     pub(crate) now: Cell<Timestamp>,
     /// Commands that are to fail: start of the line, status, what it says on stderr, how often.
     pub(crate) failing: RefCell<Vec<(String, i32, String, usize)>>,
