@@ -319,7 +319,7 @@ fn a_card_that_was_booted_is_known_and_the_same_settings_change_no_sector() {
         let os = boot::survey(&head).unwrap().os;
         assert_eq!(boot::Os { booted: false, ..os.clone() }, before, "{}", shape.name);
         assert!(os.booted, "{}", shape.name);
-        assert_eq!(boot::existing_plan(&head).unwrap(), Some(node(&plan()).plan));
+        assert_eq!(boot::existing(&head).unwrap().unwrap().plan, node(&plan()).plan);
         // Another day, and no secrets, which are on the node already.
         let later = plan().replace("2026-11-21", "2026-12-24");
         let same = NodeFiles { secrets: Secrets::default(), ..node(&later) };
