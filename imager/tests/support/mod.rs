@@ -4,6 +4,7 @@
 
 pub mod boot_partition;
 pub mod releases;
+pub mod suites;
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
