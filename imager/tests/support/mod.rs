@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 pub mod boot_partition;
+pub mod prepared;
 pub mod releases;
 pub mod suites;
 
