@@ -1,16 +1,14 @@
 //! Static addresses, as each manager's own program understands them.
 
 use std::fs;
-use std::process::Command;
 
-use pikube_agent::render::block;
-use pikube_agent::render::network::{dhcpcd, interfaces, keyfile, netplan as yaml, networkd};
+use pikube_agent::render::network::{interfaces, keyfile, netplan as yaml};
 use pikube_tests::needs::or_skip;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::networks::{keyfile_readers, keyfiles};
-use super::programs::{self, Readers, folder, put, run, stdout};
+use super::programs::{Readers, folder, put, run, stdout};
 use super::{plan, wanted};
 
 /// IPv4 with everything, IPv6 with a router, IPv6 alone.
@@ -126,85 +124,4 @@ fn ifupdown_runs_what_they_say() {
     assert!(said.contains("ip addr add 192.168.1.21/255.255.240.0"), "{said}");
     assert!(said.contains("ip route add default via 192.168.1.1"), "{said}");
     assert!(!said.contains("dhclient"), "{said}");
-}
-
-/// A network of its own with one interface, on which a program does what our file says.
-fn in_namespace(script: &str) -> String {
-    let setup = "set -e; mount -t tmpfs pikube-test /run; mount -t tmpfs pikube-test /var/lib; \
-        ip link add pikube-test0 type dummy; ip link set lo up; ip link set pikube-test0 up; ";
-    let output = run(
-        {
-            let mut command = Command::new("unshare");
-            command.args(["-n", "-m", "-p", "--fork", "--kill-child", "sh", "-c"]);
-            command.arg(format!("{setup}{script}"));
-            command
-        },
-        "",
-    );
-    stdout(&output) + &String::from_utf8_lossy(&output.stderr)
-}
-
-const DUMMY: &str = r#"
-[[network.addresses]]
-interface = "pikube-test0"
-address = "192.168.77.21/24"
-router = "192.168.77.1"
-dns = ["192.168.77.1"]
-"#;
-
-#[test]
-fn dhcpcd_sets_the_address() {
-    let needed = Readers::new().and_then(|readers| {
-        programs::namespace()?;
-        readers.program(&["usr/sbin/dhcpcd", "sbin/dhcpcd"])
-    });
-    let Some(program) = or_skip("dhcpcd_sets_the_address", needed) else { return };
-    let folder = folder();
-    let theirs = "hostname\nduid\noption rapid_commit\nslaac private\n";
-    let plan = plan(DUMMY);
-    let conf = block::merge(theirs, &dhcpcd::block(&wanted(&plan, None)));
-    let conf = put(folder.path(), "dhcpcd.conf", &conf);
-    let said = in_namespace(&format!(
-        "mkdir -p /var/lib/dhcpcd /run/dhcpcd; {} -f {} -c /bin/true -4 -1 -B -t 10 pikube-test0 & \
-         for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1; \
-         if ip -4 addr show pikube-test0 | grep -q 192; then break; fi; done; \
-         ip -4 addr show pikube-test0; ip route show; kill $! || true",
-        program.get_program().to_string_lossy(),
-        conf.display()
-    ));
-    assert!(said.contains("inet 192.168.77.21/24"), "{said}");
-    assert!(said.contains("default via 192.168.77.1"), "{said}");
-}
-
-#[test]
-fn networkd_sets_the_address() {
-    let networkd_program = pikube_tests::needs::command("systemctl", "systemd").and_then(|_| {
-        programs::namespace()?;
-        let path = std::path::PathBuf::from("/lib/systemd/systemd-networkd");
-        if path.is_file() {
-            Ok(path)
-        } else {
-            Err(pikube_tests::needs::Missing::new("no systemd-networkd", "apt-get install systemd"))
-        }
-    });
-    let Some(program) = or_skip("networkd_sets_the_address", networkd_program) else { return };
-    let folder = folder();
-    let plan = plan(DUMMY);
-    for draft in networkd::drafts(&wanted(&plan, None)) {
-        put(folder.path(), draft.path.rsplit('/').next().unwrap(), &draft.text("").unwrap());
-    }
-    let said = in_namespace(&format!(
-        "mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp; \
-         mkdir -p /run/dbus; cp {}/* /run/systemd/network/; chmod 644 /run/systemd/network/*; \
-         chown -R systemd-network /run/systemd/netif; \
-         SYSTEMD_LOG_LEVEL=debug SYSTEMD_LOG_TARGET=console {} & \
-         for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1; \
-         if ip -4 addr show pikube-test0 | grep -q 192; then break; fi; done; \
-         ip -4 addr show pikube-test0; ip route show; kill $! || true",
-        folder.path().display(),
-        program.display()
-    ));
-    assert!(said.contains("inet 192.168.77.21/24"), "{said}");
-    assert!(said.contains("default via 192.168.77.1"), "{said}");
-    assert!(!said.contains("Unknown key") && !said.contains("ignoring"), "{said}");
 }

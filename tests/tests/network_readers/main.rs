@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod addresses;
+mod daemons;
 mod networks;
 mod programs;
 mod supplicant;
