@@ -118,13 +118,8 @@ fn entry(alias: &str, name: &str, listed: &ListEntry, why_not: Option<String>) -
 }
 
 fn why_not(catalogue: &Catalogue, listed: &ListEntry) -> Option<String> {
-    if catalogue.prepares.iter().any(|part| listed.url.contains(part)) {
-        return None;
-    }
-    if listed.only_32_bit() {
-        return Some("32 bit: Kubernetes has no packages for it".into());
-    }
-    Some("this release of piflash does not prepare it".into())
+    let prepared = catalogue.prepares.iter().any(|part| listed.url.contains(part));
+    (!prepared).then(|| "this release of piflash does not prepare it".into())
 }
 
 /// The entry with this alias.
