@@ -32,6 +32,14 @@ pub struct ListEntry {
     pub bmap_url: Option<String>,
 }
 
+impl ListEntry {
+    /// Whether it says that it is for 32-bit systems only.
+    pub(super) fn only_32_bit(&self) -> bool {
+        let of = |bits: &str| self.devices.iter().any(|device| device.ends_with(bits));
+        of("-32bit") && !of("-64bit") || self.url.contains("armhf") || self.name.contains("32-bit")
+    }
+}
+
 /// The images of a list, flat, and the addresses of further lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
@@ -117,7 +125,7 @@ mod tests {
         assert_eq!(names, ["Lite (64-bit)", "Older (64-bit)", "Legacy"]);
         assert_eq!(parsed.lists, ["https://h/others.json"]);
         assert_eq!(newest(&parsed.images, "/raspios_lite_arm64/").unwrap().extract_size, Some(7));
-        assert_eq!(parsed.images[2].devices, ["pi3-32bit"]);
+        assert!(parsed.images[2].only_32_bit() && !parsed.images[0].only_32_bit());
         for bad in ["", "<html>", "{}", "{\"os_list\": 3}"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
