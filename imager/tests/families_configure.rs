@@ -6,35 +6,10 @@ mod support;
 use piflash::boot::{self, Extras, NodeFiles};
 use pikube_config::Secrets;
 use support::boot_partition::BootImage;
-use support::prepared::{assert_golden, describe, listing, node, plan, prepare, prepare_card};
+use support::prepared::{
+    assert_golden, boot_once, describe, listing, node, plan, prepare, prepare_card,
+};
 use support::releases;
-
-/// What the first boot and the launcher do to the boot partition.
-fn boot_once(image: &BootImage) {
-    let path = boot::survey(&image.head()).unwrap().os.cmdline;
-    let line = image.text(&path);
-    let width = line.trim_end().len();
-    let gone = [
-        "systemd.run",
-        "systemd.unit=kernel-command-line",
-        "resize",
-        "quiet",
-        "init=/usr/lib/rasp",
-    ];
-    let kept: Vec<String> = line
-        .split_whitespace()
-        .filter(|token| !gone.iter().any(|gone| token.starts_with(gone)))
-        .map(|token| token.replace("d9b3a0f1", "0badcafe"))
-        .collect();
-    // Overwritten in place, so blanks remain where the tokens were.
-    image.put(&path, format!("{:<width$}\n", kept.join(" ")).as_bytes());
-    image.put("pikube-launch.log", b"started\n");
-    for taken in ["pikube-secrets.toml", "ssh"] {
-        if image.read(taken).is_some() {
-            image.remove(taken);
-        }
-    }
-}
 
 #[test]
 fn a_card_that_was_booted_is_known_and_the_same_settings_change_no_sector() {
