@@ -14,7 +14,7 @@ use support::releases;
 #[test]
 fn a_card_that_was_booted_is_known_and_the_same_settings_change_no_sector() {
     for shape in releases::prepared() {
-        let image = BootImage::new(&shape);
+        let image = BootImage::new(&releases::small(shape.name));
         let before = boot::survey(&image.head()).unwrap().os;
         image.apply(&prepare(&image, &node(&plan()), &Extras::default()).patch);
         boot_once(&image);
@@ -40,7 +40,7 @@ fn other_settings_on_a_booted_card_change_only_what_they_must() {
         "raspios-trixie-arm64-2025-11-24",
         "ubuntu-ab-arm64",
     ] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         image.apply(&prepare(&image, &node(&plan()), &Extras::default()).patch);
         boot_once(&image);
         let mut text = describe(&image);
@@ -56,7 +56,7 @@ fn other_settings_on_a_booted_card_change_only_what_they_must() {
 #[test]
 fn new_secrets_or_another_agent_start_the_launcher_once_more() {
     for name in ["hypriotos-1.12.3", "raspios-trixie-arm64-2025-11-24"] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         image.apply(&prepare(&image, &node(&plan()), &Extras::default()).patch);
         boot_once(&image);
         let hooked = |image: &BootImage| match name.starts_with("hypriot") {
@@ -93,7 +93,7 @@ fn what_a_person_adds_or_takes_away_starts_nothing() {
         Extras::new(None, lines, false, vec![]).unwrap()
     };
     for name in ["hypriotos-1.12.3", "raspios-trixie-arm64-2025-11-24"] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         let shipped = image.read("config.txt").unwrap();
         prepare_card(&image, &node(&plan()), &extras(&["dtparam=spi=on"]));
         boot_once(&image);
@@ -109,7 +109,7 @@ fn what_a_person_adds_or_takes_away_starts_nothing() {
 
 #[test]
 fn a_plan_that_cannot_be_read_is_told_and_written_anew() {
-    let image = BootImage::new(&releases::named("raspios-trixie-arm64-2025-11-24"));
+    let image = BootImage::new(&releases::small("raspios-trixie-arm64-2025-11-24"));
     assert_eq!(boot::existing_plan(&image.head()).unwrap(), None);
     image.put("pikube.toml", b"schema = 99\n");
     let error = boot::existing_plan(&image.head()).unwrap_err();

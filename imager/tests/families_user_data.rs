@@ -14,7 +14,7 @@ fn a_persons_own_user_data_is_wrapped_or_put_beside_the_hook() {
     let extras = Extras::new(Some(own), vec![], false, vec![]).unwrap();
     let node = node(&plan());
     for name in ["hypriotos-1.12.3", "ubuntu-24.04-arm64"] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         let prepared = prepare_card(&image, &node, &extras);
         let user_data = image.text("user-data");
         assert!(user_data.starts_with("#cloud-config-archive\n"), "{user_data}");
@@ -28,13 +28,13 @@ fn a_persons_own_user_data_is_wrapped_or_put_beside_the_hook() {
         let names: Vec<&str> = changed.edits.iter().map(|edit| edit.name.as_str()).collect();
         assert_eq!(names, ["user-data", "meta-data"]);
     }
-    let image = BootImage::new(&releases::named("raspios-trixie-arm64-2025-11-24"));
+    let image = BootImage::new(&releases::small("raspios-trixie-arm64-2025-11-24"));
     prepare_card(&image, &node, &extras);
     assert_eq!(image.read("user-data").unwrap(), own);
     assert!(image.text("meta-data").contains("\ninstance-id: pikube-"));
     assert!(image.text("cmdline.txt").contains("systemd.run="));
     for name in ["raspios-bookworm-2023-10-10", "raspios-trixie-arm64-2025-10-01", "debian-arm64"] {
-        let head = BootImage::new(&releases::named(name)).head();
+        let head = BootImage::new(&releases::small(name)).head();
         let os = boot::survey(&head).unwrap().os;
         let Err(error) = boot::prepare(&head, &os, &node, &agents(), &extras) else {
             panic!("{name}")
@@ -48,7 +48,7 @@ fn a_persons_own_user_data_is_wrapped_or_put_beside_the_hook() {
 fn a_user_data_that_somebody_changed_is_respected_or_refused_with_the_reason() {
     let node = node(&plan());
     let with = |name: &str, user_data: &str| {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         image.put("user-data", user_data.as_bytes());
         image
     };
@@ -91,7 +91,7 @@ fn a_user_data_that_somebody_changed_is_respected_or_refused_with_the_reason() {
 fn it_stays_in_its_wrapping_when_other_settings_come() {
     let own = "#!/bin/sh\ntouch /x\n";
     let extras = Extras::new(Some(own.as_bytes()), vec![], false, vec![]).unwrap();
-    let image = BootImage::new(&releases::named("ubuntu-24.04-arm64"));
+    let image = BootImage::new(&releases::small("ubuntu-24.04-arm64"));
     prepare_card(&image, &node(&plan()), &extras);
     let first = image.text("user-data");
     boot_once(&image);

@@ -46,7 +46,7 @@ fn node(password: bool) -> NodeFiles {
 
 /// The card of that release, prepared.
 fn card(release: &str, password: bool, extras: &Extras) -> BootImage {
-    let image = BootImage::new(&releases::named(release));
+    let image = BootImage::new(&releases::small(release));
     let head = image.head();
     let os = boot::survey(&head).unwrap().os;
     let agents = support::agents(&[("arm64", 1 << 20), ("armv7", 1 << 20)]);
@@ -231,7 +231,7 @@ fn another_plan_is_another_instance_with_the_same_host_keys() {
     let suites = suites();
     for (release, extras) in [("hypriotos-1.12.3", Extras::default()), ("ubuntu-24.04-arm64", own)]
     {
-        let image = BootImage::new(&releases::named(release));
+        let image = BootImage::new(&releases::small(release));
         let mut instances = Vec::new();
         for (round, country) in ["FR", "GB", "FR"].into_iter().enumerate() {
             let node = prepared::node(&prepared::plan().replace("'FR'", &format!("'{country}'")));
