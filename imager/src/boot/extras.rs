@@ -134,6 +134,9 @@ fn check_name(name: &str) -> Result<(), String> {
             "has `{c}` in its name, which FAT does not allow; folders are not made"
         ));
     }
+    if name.contains('~') {
+        return Err("has `~` in its name, with which FAT shortens the names of other files".into());
+    }
     if !name.bytes().all(|byte| (32..127).contains(&byte)) {
         return Err("has letters in its name that are not ASCII; rename it".into());
     }
@@ -204,6 +207,7 @@ mod tests {
             "PIKUBE-x",
             "SSH",
             "user-data",
+            "USER-D~1",
             "start4.elf",
             "fixup.dat",
             "kernel8.img",
