@@ -98,7 +98,9 @@ fn what_a_person_adds_or_takes_away_starts_nothing() {
         prepare_card(&image, &node(&plan()), &extras(&["dtparam=spi=on"]));
         boot_once(&image);
         let same = NodeFiles { secrets: Secrets::default(), ..node(&plan()) };
-        for lines in [&["dtparam=spi=on", "gpu_mem=16"][..], &[]] {
+        // Nothing said about it: what is there stays.
+        assert!(prepare_card(&image, &same, &extras(&[])).is_unchanged());
+        for lines in [&["dtparam=spi=on", "gpu_mem=16"][..], &[""]] {
             let prepared = prepare_card(&image, &same, &extras(lines));
             let names: Vec<&str> = prepared.edits.iter().map(|edit| edit.name.as_str()).collect();
             assert_eq!(names, ["config.txt"]);
