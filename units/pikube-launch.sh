@@ -1,6 +1,6 @@
 #!/bin/sh
 # pikube-launch.sh [cloud]: started as root from the boot partition, by `systemd.run=` on the kernel command line, or
-# as `/bin/sh .../pikube-launch.sh cloud` by cloud-init (HypriotOS, Ubuntu), which has no hook and no reboot.
+# as `/bin/sh .../pikube-launch.sh cloud` by cloud-init (HypriotOS, Ubuntu), at every boot, with no hook and no reboot.
 # Installs the agent, its unit and its plan, takes the secrets off the card, and removes its own hook.
 #
 # Every step can be repeated, and the hook goes last: cut at any line, the next boot runs all of it again.
@@ -48,9 +48,9 @@ install_file() {
 # The file that the firmware takes the kernel command line from: `os_prefix=current/` puts it into a folder (Ubuntu with
 # two boot assets). What stands under a filter such as [tryboot] or [pi4] is for another boot or another board.
 command_line_file() {
-    prefix='' name=cmdline.txt filter='[all]' return=$(printf '\r')
+    prefix='' name=cmdline.txt filter='[all]' cr=$(printf '\r')
     [ ! -f "$boot/config.txt" ] || while IFS= read -r line || [ -n "$line" ]; do
-        line=${line%"$return"}
+        line=${line%"$cr"}
         case $line in
         '['*) filter=$line ;;
         os_prefix=*) [ "$filter" != '[all]' ] || prefix=${line#*=} ;;
@@ -94,6 +94,17 @@ finish() {
 cmdline=$(command_line_file)
 trap finish EXIT
 
+# Zero bytes only are what a cut between overwriting and removing leaves: they hold nothing.
+has_secrets() {
+    [ -s "$boot/pikube-secrets.toml" ] && tr -d '\000' <"$boot/pikube-secrets.toml" | grep -q .
+}
+
+# cloud-init starts this at every boot; once the node is done, and nothing is new, there is nothing to do or to say.
+if [ "$mode" = cloud ] && [ -e "$root/var/lib/pikube/done" ] && [ ! -e "$boot/pikube-secrets.toml" ] &&
+    cmp -s "$boot/pikube.toml" "$config/pikube.toml"; then
+    exit 0
+fi
+
 machine=$(uname -m)
 say "started by $(uname -sr) on $machine${mode:+, $mode}"
 [ -f "$boot/pikube.toml" ] || give_up "$boot/pikube.toml is missing: write the card again with piflash"
@@ -113,11 +124,6 @@ done
 
 { mkdir -p "$root/usr/local/lib/pikube" "$units/multi-user.target.wants" "$config" && chmod 700 "$config"; } ||
     give_up "creating directories: the root file system is full or read-only"
-
-# Zero bytes only are what a cut between overwriting and removing leaves: they hold nothing.
-has_secrets() {
-    [ -s "$boot/pikube-secrets.toml" ] && tr -d '\000' <"$boot/pikube-secrets.toml" | grep -q .
-}
 
 # Another plan, or secrets that the installed plan has not had: the agent has work again. Its marker goes first, or a
 # cut would leave the new plan with the old marker. An agent that is at work on the old plan must not set it anew.
@@ -156,6 +162,13 @@ if ! grep -q '^swap = "keep"' "$boot/pikube.toml"; then
     fi
 fi
 
+# The name, before the next boot asks a DHCP server under the image's own: routers keep the first that they hear. The
+# agent does the rest of it; where cloud-init is, it sets the name itself.
+hostname=$(sed -n 's/^hostname = "\([a-z0-9-]*\)"$/\1/p' "$boot/pikube.toml" | head -n 1)
+if [ "$mode" != cloud ] && [ -n "$hostname" ] && [ "$(cat "$root/etc/hostname" 2>/dev/null)" != "$hostname" ]; then
+    echo "$hostname" >"$root/etc/hostname.new" && mv -f "$root/etc/hostname.new" "$root/etc/hostname"
+fi
+
 # Raspberry Pi OS asks on the screen for a first user, for ever; the plan has one.
 if grep -q '^\[user\]' "$boot/pikube.toml"; then
     for unit in "$root/lib/systemd/system/userconfig.service" "$root/usr/lib/systemd/system/userconfig.service"; do
@@ -168,7 +181,7 @@ ln -sf ../pikube-agent.service "$units/multi-user.target.wants/pikube-agent.serv
 sync
 say "installed ${agent##*/} and its unit; new: ${changed:-nothing}"
 
-# cloud-init waits for this script, and the unit may not wait for cloud-init: started, not waited for.
+# cloud-init waits for this script, and the unit waits for cloud-init's early stages: started, not waited for.
 if [ "$mode" = cloud ] && [ -z "$root" ]; then
     systemctl daemon-reload
     systemctl --no-block start pikube-agent.service

@@ -117,7 +117,10 @@ fn a_dry_run_shows_it_family_by_family() {
             "raspios-buster-2021-05-07",
             &["pikube-agent-armv7", "systemd.run=/boot/pikube-launch.sh"],
         ),
-        ("ubuntu-ab-arm64", &["changed  user-data", "/boot/firmware/pikube-launch.sh, cloud]"]),
+        (
+            "ubuntu-ab-arm64",
+            &["changed  user-data", "/bin/sh /boot/firmware/pikube-launch.sh cloud"],
+        ),
         ("debian-arm64", &["changed  cmdline.txt", "systemd.run=/boot/firmware/pikube-launch.sh"]),
     ] {
         let image = BootImage::new(&releases::named(name));

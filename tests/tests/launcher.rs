@@ -189,6 +189,9 @@ impl Pi {
             "[Main]\nMechanism=none\n",
             "{context}"
         );
+        // Known before the first request for an address; cloud-init sets it by itself.
+        let named = fs::read_to_string(self.path("root/etc/hostname")).unwrap_or_default();
+        assert_eq!(named, if self.layout.cloud { "" } else { "laperouse\n" }, "{context}");
         let masked = fs::read_link(self.path(&format!("{units}/userconfig.service"))).unwrap();
         assert_eq!(masked, Path::new("/dev/null"), "{context}");
     }
@@ -264,6 +267,24 @@ fn cut_at_any_line_another_run_ends_in_the_same_place() {
             ));
         }
         assert!(cuts > 30, "{shell:?} was cut only {cuts} times");
+    }
+}
+
+/// cloud-init starts it at every boot: a done node's card is not written to any more.
+#[test]
+fn where_the_node_is_done_cloud_init_starts_it_in_vain() {
+    for (shell, layout) in every().filter(|(_, layout)| layout.cloud) {
+        let pi = Pi::with(layout);
+        pi.run(shell, LAUNCHER);
+        pi.put_done();
+        let log = pi.on_boot("pikube-launch.log");
+        let output = pi.run(shell, LAUNCHER);
+        assert!(output.status.success() && output.stdout.is_empty(), "{shell:?} {layout:?}");
+        assert_eq!(pi.on_boot("pikube-launch.log"), log, "{shell:?} {layout:?}");
+        assert!(pi.is_done());
+        fs::write(pi.boot("pikube.toml"), PLAN.replace("laperouse", "fregate")).unwrap();
+        pi.run(shell, LAUNCHER);
+        assert!(!pi.is_done(), "another plan: {shell:?} {layout:?}");
     }
 }
 

@@ -57,7 +57,7 @@ print(
             "users": {name: sorted(settings) for name, settings in users.items()},
             "keys": [users[name].get("ssh_authorized_keys", []) for name in users],
             "hostname": hostname[0],
-            "runcmd": merged.get("runcmd"),
+            "bootcmd": merged.get("bootcmd"),
             "ssh_pwauth": merged.get("ssh_pwauth"),
             "ssh_deletekeys": merged.get("ssh_deletekeys", True),
         }

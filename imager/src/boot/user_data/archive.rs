@@ -1,14 +1,14 @@
 //! A person's own `user-data` and our hook, side by side in one `#cloud-config-archive`.
 //!
-//! Not a second `runcmd`: cloud-init's default mergers let a later list replace an earlier one
-//! (`handlers/cloud_config.py`). A shell script part runs after every `runcmd`, once per instance.
+//! Not a second `bootcmd`: cloud-init's default mergers let a later list replace an earlier one
+//! (`handlers/cloud_config.py`). A boothook is a part of its own and runs at every boot, as `bootcmd` does.
 
 use std::fmt::Write as _;
 
 use pikube_config::Problem;
 use saphyr::{LoadableYamlNode, Yaml};
 
-use super::{ARCHIVE, UserData};
+use super::{ARCHIVE, UserData, starter};
 
 /// Keeps a machine's host keys: for a new instance cloud-init would make new ones, which nobody knows.
 const KEEP_HOST_KEYS: &str = "- type: text/cloud-config\n  filename: pikube-again\n  content: |\n    #cloud-config\n    ssh_deletekeys: false\n";
@@ -20,7 +20,8 @@ pub fn wrap(own: &UserData, launcher: &str, again: bool) -> String {
     format!(
         "{ARCHIVE}the first part as it was given, the last starts the agent.\n\
          - type: {kind}\n  filename: user-data\n  content: {content}{keep}\
-         - type: text/x-shellscript\n  filename: pikube-launch\n  content: |\n    #!/bin/sh\n    exec /bin/sh {launcher} cloud\n"
+         - type: text/cloud-boothook\n  filename: pikube-launch\n  content: |\n    #!/bin/sh\n    {}\n",
+        starter(launcher)
     )
 }
 
@@ -95,7 +96,8 @@ mod tests {
             archive,
             "#cloud-config-archive\n# Written by piflash: the first part as it was given, the last starts the agent.\n\
              - type: text/cloud-config\n  filename: user-data\n  content: |2+\n    #cloud-config\n    users:\n      - name: a\n\n\n\
-             - type: text/x-shellscript\n  filename: pikube-launch\n  content: |\n    #!/bin/sh\n    exec /bin/sh /boot/pikube-launch.sh cloud\n"
+             - type: text/cloud-boothook\n  filename: pikube-launch\n  content: |\n    #!/bin/sh\n    \
+             [ -f /boot/pikube-launch.sh ] || mount /boot; /bin/sh /boot/pikube-launch.sh cloud\n"
         );
         assert_eq!(unwrap(archive.as_bytes()).unwrap().text(), given);
         assert!(unwrap(b"#cloud-config-archive\n- text\n").is_err());

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use pikube_config::FirstbootPlan;
 
 use super::super::os::{Family, Os};
-use super::GENERATED;
+use super::{GENERATED, starter};
 
 /// How the login user stands, beyond the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn generate(os: &Os, plan: &FirstbootPlan, login: Login, launcher: &str) -> 
         Family::Hypriot => "apt_preserve_sources_list: true\n",
         _ => "apt:\n  preserve_sources_list: true\n",
     });
-    let _ = writeln!(text, "runcmd:\n  - [/bin/sh, {launcher}, cloud]");
+    let _ = writeln!(text, "bootcmd:\n  - {}", quoted(&starter(launcher)));
     text
 }
 

@@ -21,6 +21,15 @@ const ARCHIVE: &str = "#cloud-config-archive\n# Written by piflash: ";
 /// Larger than any useful file, bytes; cloud-init's data sources elsewhere allow 16 KiB.
 const MAX_BYTES: usize = 256 << 10;
 
+/// The line of shell that starts the launcher. It runs at every boot (`bootcmd`, a boothook), early, and the launcher
+/// knows when there is nothing to do. What cloud-init runs once per instance (`runcmd`, scripts) it marks as done before
+/// it begins (`FileSemaphores` in cloudinit/helpers.py): a power cut meanwhile, and the agent would never come.
+fn starter(launcher: &str) -> String {
+    let mount = launcher.rsplit_once('/').map_or("/boot", |(mount, _)| mount);
+    // So early, the boot partition need not be there yet.
+    format!("[ -f {launcher} ] || mount {mount}; /bin/sh {launcher} cloud")
+}
+
 /// A person's own `user-data`, looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserData {
