@@ -38,20 +38,12 @@ disk_id_of() {   # one for each operating system, the same for its twin; real im
 }
 release_of() { case $1 in raspios-bookworm-*) echo bookworm ;; *) echo trixie ;; esac; }
 
-# Roots and kernel of one release, for all flavours and both architectures.
+# Kernel and initrds of one release, for all families and both architectures.
 release_parts() {
-  local release=$1 packages
+  local release=$1
   [ ! -d "$work/$release" ] || return 0
   mkdir -p "$work/$release"
-  say "$release: amd64 root"
-  "$here/root-native.sh" "$release" "$work/$release/native.tar"
-  in_tree mkdir "$work/$release/amd64"
-  in_tree tar -x -p -C "$work/$release/amd64" -f "$work/$release/native.tar"
-  say "$release: arm64 root, kernel and firmware"
-  packages=$(sed -n 's/^Package: //p' "$work/$release/amd64/var/lib/dpkg/status")
-  # shellcheck disable=SC2086 # one word per package
-  "$here/fetch.sh" "$release" arm64 "$work/$release/debs" $packages
-  in_tree "$here/root-arm64.sh" "$work/$release/amd64" "$work/$release/debs" "$work/$release/arm64"
+  say "$release: kernel, firmware, initrds"
   "$here/kernel.sh" "$release" "$work/$release/kernel"
   fetch_busybox "$release" amd64; fetch_busybox "$release" arm64
   mkdir -p "$work/uml/lib"
@@ -62,14 +54,42 @@ release_parts() {
     "$work/$release/initrd-arm64" bcm2835_dma bcm2835 sdhci_iproc mmc_block virtio_pci virtio_mmio virtio_blk ext4 "${fat[@]}"
 }
 
+# The amd64 root of a family, as a tree: $work/RELEASE/amd64-FAMILY. One debootstrap for all families of a release.
+root_amd64() {
+  local release=$1 family=$2 parts=$work/$1
+  [ ! -d "$parts/amd64-$family" ] || return 0
+  if [ ! -f "$parts/base.tar" ]; then
+    say "$release: amd64 root"
+    "$here/root-native.sh" "$release" "$parts/base.tar"
+  fi
+  say "$release: amd64 root of $family"
+  "$here/root-layer.sh" "$release" "$family" "$parts/base.tar" "$parts/$family.tar"
+  in_tree mkdir "$parts/amd64-$family"
+  in_tree tar -x -p -C "$parts/amd64-$family" -f "$parts/$family.tar"
+  rm -f "$parts/$family.tar"
+}
+
+# The same for arm64, out of the amd64 one.
+root_arm64() {
+  local release=$1 family=$2 parts=$work/$1 packages
+  [ ! -d "$parts/arm64-$family" ] || return 0
+  say "$release: arm64 root of $family"
+  packages=$(sed -n 's/^Package: //p' "$parts/amd64-$family/var/lib/dpkg/status")
+  # shellcheck disable=SC2086 # one word per package
+  "$here/fetch.sh" "$release" arm64 "$parts/debs-$family" $packages
+  in_tree "$here/root-arm64.sh" "$parts/amd64-$family" "$parts/debs-$family" "$parts/arm64-$family"
+}
+
 fetch_busybox() { "$here/fetch.sh" --no-deps "$1" "$2" "$work/$1/busybox-$2" busybox-static; }
 
 image() {
   local name=$1 family=${1%%-*} release arch=${1##*-} disk_id tree
   release=$(release_of "$name") disk_id=$(disk_id_of "$name") tree=$work/$name.tree
   release_parts "$release"
+  root_amd64 "$release" "$family"
+  [ "$arch" = amd64 ] || root_arm64 "$release" "$family"
   say "$name"
-  in_tree cp -a --reflink=auto "$work/$release/$arch" "$tree"
+  in_tree cp -a --reflink=auto "$work/$release/$arch-$family" "$tree"
   in_tree "$here/flavour.sh" "$family" "$release" "$disk_id" "$tree"
   in_tree mkdir -p "$tree/usr/lib/modules"
   if [ "$arch" = arm64 ]; then in_tree cp -R "$work/$release/kernel/modules/lib/modules/." "$tree/usr/lib/modules/"

@@ -75,15 +75,26 @@ never_booted() {
     "$tree"/var/cache/{apt,debconf,ldconfig}/* "$tree"/var/log/{apt,*.log} "${tree:?}"/tmp/* "${tree:?}"/run/* "${tree:?}"/dev/* \
     "$tree"/var/lib/apt/lists/* "$tree"/var/lib/dpkg/*-old "$tree"/etc/*- "$tree"/etc/dpkg/dpkg.cfg.d/99mmdebstrap
   if [ "$family-$release" = raspios-bookworm ]; then : > "$tree/etc/machine-id"; else echo uninitialized > "$tree/etc/machine-id"; fi
-  ln -sfn ../run/systemd/resolve/stub-resolv.conf "$tree/etc/resolv.conf"
+  # this computer's, copied by mmdebstrap
+  rm -f "$tree/etc/resolv.conf"
+  if [ -e "$tree/usr/lib/systemd/systemd-resolved" ]; then
+    ln -s ../run/systemd/resolve/stub-resolv.conf "$tree/etc/resolv.conf"
+  fi
   # a Pi has no clock: time starts where the image was made
   install -d "$tree/var/lib/systemd/timesync"
   : > "$tree/var/lib/systemd/timesync/clock"
   chown "$(awk -F: '$1 == "systemd-timesync" { print $3 ":" $4 }' "$tree/etc/passwd")" "$tree"/var/lib/systemd/timesync{,/clock}
 }
 
+# Work that shows nothing and takes long where each process costs: no volume manager is there to be scrubbed.
+quiet() {
+  local unit
+  for unit in e2scrub_reap.service e2scrub_all.timer; do ln -sfn /dev/null "$tree/etc/systemd/system/$unit"; done
+}
+
 drop_unwanted
 overlay
+quiet
 file_systems
 host_name
 users

@@ -1,13 +1,13 @@
 #!/bin/bash
-# root-native.sh RELEASE OUT.tar : the amd64 root of a Debian release, configured by its own maintainer scripts.
-# The arm64 root of the same release takes its configuration from here (root-arm64.sh).
+# root-native.sh RELEASE OUT.tar : what the amd64 roots of all families of a Debian release have in common, configured by
+# its own maintainer scripts. root-layer.sh goes on from here.
 set -euo pipefail
 . "$(dirname "$0")/settings.sh"
 release=$1 out=$2
 
 options=()
 while IFS= read -r option; do options+=(--aptopt="$option"); done < <(mirror_options)
-include=$(packages_of "$here/packages/base.list" "$here/packages/$release.list" | paste -sd,)
+include=$(packages_of "$here/packages/base.list" | paste -sd,)
 
 mode=root; [ "$(id -u)" = 0 ] || mode=unshare
 # the locale that Raspberry Pi OS ships; any other has to be generated on the node

@@ -2,7 +2,7 @@
 # Runs on the node, started by the unit pikube-test-probe.service of the test images once the system is up: waits until
 # the agent rests, answers the questions of the tests into pikube-test-facts.txt on the boot partition, one section for
 # each, and powers the node off if pikube-test-poweroff is there.
-boot=/boot/firmware
+boot=$(dirname "$0")
 facts=$boot/pikube-test-facts.txt
 agent=/usr/local/lib/pikube/pikube-agent
 
@@ -63,7 +63,7 @@ section() {
   # what a further boot may not change, with what it holds; the host's and the probe's own files are not the agent's
   section files sh -c 'find /etc /home /root /usr/local /var/lib/pikube -xdev \( -type f -o -type l \) ! -name "*-" -printf "%p %U:%G %m %l\n" | sort
     find /etc /home /root /usr/local /var/lib/pikube -xdev -type f ! -name "*-" -print0 | sort -z | xargs -0 sha256sum
-    cd /boot/firmware && find . -maxdepth 1 -type f ! -name "pikube-test-*" ! -name "FSCK*" -print0 | sort -z | xargs -0 sha256sum'
+    cd "$1" && find . -maxdepth 1 -type f ! -name "pikube-test-*" ! -name "FSCK*" -print0 | sort -z | xargs -0 sha256sum' files "$boot"
   echo "=== end"
 } > "$facts.new"
 sync
