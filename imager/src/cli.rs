@@ -1,14 +1,16 @@
 //! What people type: clap types only. Help, man page and completions are all made from these.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pikube_config::{Role, Swap};
 
 // Headings of `--help`.
 const IMAGE: &str = "Image";
 const NODE: &str = "Node";
+const NETWORK: &str = "Network";
 const LOGIN: &str = "Login";
 const CARD: &str = "Card";
 const OUTPUT: &str = "Output";
@@ -35,6 +37,32 @@ pub struct Cli {
     /// How to tell about it.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first. What tells how to tell about a job may stand before its name:
+    /// clap, for which the main job has begun with the first option, would take the name for a card.
+    ///
+    /// # Errors
+    /// As `try_parse_from`.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut line: Vec<OsString> = line.into_iter().collect();
+        let command = Self::command();
+        let global = |word: &OsString| {
+            word.to_str().is_some_and(|word| {
+                command.get_arguments().filter(|arg| arg.is_global_set()).any(|arg| {
+                    let short = arg.get_short().map(|short| format!("-{short}"));
+                    arg.get_long() == word.strip_prefix("--") || short.as_deref() == Some(word)
+                })
+            })
+        };
+        let first = line.iter().skip(1).take_while(|word| global(word)).count() + 1;
+        let job = line.get(first).and_then(|word| word.to_str());
+        if job.is_some_and(|word| command.find_subcommand(word).is_some() || word == "help") {
+            line[1..=first].rotate_right(1);
+        }
+        Self::try_parse_from(line)
+    }
 }
 
 /// What else can be done.
@@ -95,9 +123,58 @@ pub struct WriteArgs {
     #[arg(help_heading = NODE, long, value_enum, default_value = "off", hide_possible_values = true)]
     pub swap: SwapArg,
 
+    /// Mirror of the operating system's own packages [default: the image's]
+    #[arg(help_heading = NODE, long, value_name = "URL")]
+    pub apt_mirror: Option<String>,
+
+    /// Proxy for packages [default: none]
+    #[arg(help_heading = NODE, long, value_name = "URL")]
+    pub apt_proxy: Option<String>,
+
     /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
     #[arg(help_heading = NODE, long, value_name = "DIR")]
     pub agent_dir: Option<PathBuf>,
+
+    /// Interface of the cluster network, and of an `--address` that names none [default: eth0]
+    #[arg(help_heading = NETWORK, long, value_name = "INTERFACE")]
+    pub interface: Option<String>,
+
+    /// Static address with its prefix, as in 192.168.1.21/24 or wlan0=10.0.0.5/24; with several cards one per card, as
+    /// a list or a range `192.168.1.[21-24]/24`; repeatable for further interfaces [default: DHCP]
+    #[arg(help_heading = NETWORK, long, value_name = "ADDRESS")]
+    pub address: Vec<String>,
+
+    /// Default gateway of a static address
+    #[arg(help_heading = NETWORK, long, value_name = "IP")]
+    pub router: Option<String>,
+
+    /// Name server of a static address, repeatable
+    #[arg(help_heading = NETWORK, long, value_name = "IP", value_delimiter = ',')]
+    pub dns: Vec<String>,
+
+    /// Name of a Wi-Fi network, repeatable, the preferred one first
+    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
+    pub wifi: Vec<String>,
+
+    /// File with the Wi-Fi passwords, a line each, in the order of `--wifi`
+    #[arg(help_heading = NETWORK, long, value_name = "FILE")]
+    pub wifi_password_file: Option<PathBuf>,
+
+    /// Country of the radio, as in FR [default: that of this computer's locale]
+    #[arg(help_heading = NETWORK, long, value_name = "CODE")]
+    pub wifi_country: Option<String>,
+
+    /// One of the Wi-Fi networks does not announce its name, repeatable
+    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
+    pub wifi_hidden: Vec<String>,
+
+    /// One of the Wi-Fi networks is WPA3 only, repeatable
+    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
+    pub wifi_wpa3: Vec<String>,
+
+    /// One of the Wi-Fi networks has no password, repeatable
+    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
+    pub wifi_open: Vec<String>,
 
     /// Login user [default: your name on this computer; pi for root]
     #[arg(help_heading = LOGIN, long, value_name = "NAME")]
@@ -110,6 +187,10 @@ pub struct WriteArgs {
     /// File whose first line is the login user's password [default: no password]
     #[arg(help_heading = LOGIN, long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+
+    /// Caught, so that what to do instead can be said.
+    #[arg(long, hide = true, alias = "wifi-password", alias = "psk", alias = "wifi-psk")]
+    pub password: Option<String>,
 
     /// Print every file and every changed line, write nothing
     #[arg(help_heading = CARD, long)]
@@ -249,7 +330,7 @@ impl From<SwapArg> for Swap {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, Parser as _};
+    use clap::CommandFactory as _;
 
     use super::{Cli, Command};
 
@@ -261,16 +342,20 @@ mod tests {
     #[test]
     fn the_main_job_needs_no_subcommand() {
         let good = "piflash --image os.img --role worker --hostname a /dev/sdX devices";
-        let cli = Cli::try_parse_from(good.split(' ')).unwrap();
+        let cli = Cli::read(good.split(' ').map(Into::into)).unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.write.unwrap().cards.len(), 2, "behind a card, everything is a card");
-        for (line, json) in [("piflash devices", false), ("piflash devices --json", true)] {
-            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        for (line, json) in [
+            ("piflash devices", false),
+            ("piflash devices --json", true),
+            ("piflash --json -q devices", true),
+        ] {
+            let cli = Cli::read(line.split(' ').map(Into::into)).unwrap();
             assert!(matches!(cli.command, Some(Command::Devices)) && cli.write.is_none(), "{line}");
             assert_eq!(cli.output.json, json);
         }
-        for line in ["piflash", "piflash /dev/sdX", "piflash --json"] {
-            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        for line in ["piflash", "piflash /dev/sdX", "piflash --json", "piflash --json x devices"] {
+            assert!(Cli::read(line.split(' ').map(Into::into)).is_err(), "{line}");
         }
     }
 }

@@ -92,16 +92,22 @@ fn wrong_data_anywhere_is_a_mismatch_with_its_place() {
             let what = format!("{faults:?}");
             let card = Card::used(8 * MIB, true, faults);
             let failure = source.write_one(&card).unwrap_err();
-            let Error::Mismatch { offset_bytes, exact, .. } = failure.error else {
+            assert_eq!(failure.exit_class(), ExitClass::Mismatch);
+            let Error::Mismatch { offset_bytes, ref found, .. } = failure.error else {
                 panic!("{what}: {failure}")
             };
-            assert_eq!(failure.exit_class(), ExitClass::Mismatch);
+            let exact = found.is_none();
             let begin = source.shape.boot_end() as u64;
             let block = begin + (place.max(begin) - begin) / 65536 * 65536;
             match place < begin {
                 true => assert_eq!((offset_bytes, exact), (place, true), "{what}"),
                 false => assert_eq!((offset_bytes, exact), (block, false), "{what}"),
             }
+            let sharp = failure.error.sharpen(|offset, found| source.differs(offset, found));
+            assert!(
+                matches!(sharp, Error::Mismatch { offset_bytes, found: None, .. } if offset_bytes == place),
+                "{what}: {sharp}"
+            );
             let start_but_stuck = card.bytes()[..MIB]
                 .iter()
                 .enumerate()

@@ -2,6 +2,8 @@
 //! refused before anything is written. Rung 1: files, no root.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "support/source.rs"]
+mod source;
 mod support;
 
 use std::fs::{self, OpenOptions};
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use sha2::{Digest as _, Sha256};
+use source::web::{Reply, Web, file};
 use support::{Fat, TestImage};
 use tempfile::TempDir;
 
@@ -60,11 +63,16 @@ impl Desk {
     }
 
     fn piflash(&self, more: &[&str]) -> Output {
+        self.piflash_from("os.img", more)
+    }
+
+    fn piflash_from(&self, image: &str, more: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.args(["--agent-dir", ".", "--role", "master", "--hostname", "laperouse"]);
         command.args(["--user", "captain", "--ssh-key", "key.pub", "--timezone", "UTC"]);
-        command.args(["--locale", "C.UTF-8", "--keyboard", "us", "--yes", "--image", "os.img"]);
+        command.args(["--locale", "C.UTF-8", "--keyboard", "us", "--yes", "--image", image]);
+        command.env("PIKUBE_CACHE_DIR", self.path("cache"));
         command.args(more).arg("card.img").output().unwrap()
     }
 }
@@ -92,6 +100,24 @@ fn what_is_not_mapped_is_zeros_on_a_used_card() {
         assert!(card[root..hole.start] == desk.image[root..hole.start]);
         assert!(card[hole.end..] == desk.image[hole.end..]);
     }
+}
+
+#[test]
+fn a_map_beside_the_image_on_a_server_is_found() {
+    let desk = Desk::new();
+    let len = desk.image.len();
+    let hole = len - 3 * MIB..len - MIB;
+    let (map, image) = (desk.map(hole.clone()), desk.image.clone());
+    let web = Web::start(move |request| match request.path.as_str() {
+        "/os.img" => file(request, &image, "\"v1\""),
+        "/os.bmap" => Reply::new(200, map.clone()),
+        _ => Reply::new(404, ""),
+    });
+    let output = desk.piflash_from(&web.url("/os.img"), &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("/os.bmap: "), "{text}");
+    let card = fs::read(desk.path("card.img")).unwrap();
+    assert!(card[hole].iter().all(|byte| *byte == 0));
 }
 
 #[test]

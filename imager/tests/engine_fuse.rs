@@ -154,7 +154,7 @@ fn every_fault_is_found_and_named() {
             "wrong data behind the boot partition",
             Faults { flipped: Some(stream), ..good() },
             &[4],
-            &["differs", "first at byte"],
+            &["differs", "first at byte 24117253;"],
         ),
         case(
             "wrong data in the partition table",

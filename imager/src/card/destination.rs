@@ -39,6 +39,12 @@ pub trait Destination: Send {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// The open card, for io_uring(7); `None` where writes have to come through
+    /// [`write_at`](Destination::write_at).
+    fn queue(&self) -> Option<std::fs::File> {
+        None
+    }
+
     /// Another handle on the same card, for writing at the same time as this one; `None` where one write at a time is
     /// all there is.
     fn second_writer(&self) -> Option<Box<dyn Destination>> {

@@ -226,13 +226,14 @@ impl Destination for Device {
         zeroed
     }
 
-    fn second_writer(&self) -> Option<Box<dyn Destination>> {
+    fn queue(&self) -> Option<File> {
         // A file has the page cache between it and the disk, which takes what it is given at once.
-        if !self.is_block {
-            return None;
-        }
+        if self.is_block { self.file.try_clone().ok() } else { None }
+    }
+
+    fn second_writer(&self) -> Option<Box<dyn Destination>> {
         // The same open file, so the exclusive hold is shared and ends with the last of the two.
-        let (file, path) = (self.file.try_clone().ok()?, self.path.clone());
+        let (file, path) = (self.queue()?, self.path.clone());
         let Device { is_block, size_bytes, zeroes, .. } = *self;
         Some(Box::new(Device {
             file,

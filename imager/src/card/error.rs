@@ -54,14 +54,15 @@ pub enum Error {
     },
     /// What is on the card is not what was written.
     #[error("verifying card `{}`: what is read back differs from what was written, first at byte {offset_bytes}{}",
-        path.display(), if *exact { "" } else { " or within 64 KiB after it" })]
+        path.display(), if found.is_some() { " or within 64 KiB after it" } else { "" })]
     Mismatch {
         /// The card.
         path: PathBuf,
-        /// The first differing byte, or the 64 KiB block that it is in.
+        /// The first differing byte; with `found`, the beginning of the block that it is in.
         offset_bytes: u64,
-        /// Whether it is the byte.
-        exact: bool,
+        /// What was read there, where only the digest of what should be there is known: whoever has the image can
+        /// tell the byte ([`Error::sharpen`]).
+        found: Option<Arc<[u8]>>,
     },
     /// What was right after it had been written is something else after the rest had been written.
     #[error(
@@ -142,6 +143,20 @@ impl Error {
             | Error::KeepsNothing { .. } => ExitClass::Mismatch,
             Error::Image(error) if error.is_mismatch() => ExitClass::Mismatch,
             _ => ExitClass::Failed,
+        }
+    }
+
+    /// Names the very byte of a mismatch, where only its block is known. `first_difference` is asked with the place of
+    /// the block and what was found there; where it cannot tell, the error stays as it is.
+    pub fn sharpen(self, first_difference: impl FnOnce(u64, &[u8]) -> Option<u64>) -> Self {
+        match self {
+            Error::Mismatch { path, offset_bytes, found: Some(found) } => {
+                match first_difference(offset_bytes, &found) {
+                    Some(offset_bytes) => Error::Mismatch { path, offset_bytes, found: None },
+                    None => Error::Mismatch { path, offset_bytes, found: Some(found) },
+                }
+            }
+            other => other,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The ioctls of block devices: the only `unsafe` of this program.
+//! The ioctls of block devices; beside `ring`, the only `unsafe` of this program.
 
 use std::fs::File;
 use std::io;

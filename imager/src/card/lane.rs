@@ -1,9 +1,4 @@
-//! A second write in flight: a thread that writes a chunk while the card's own thread writes another.
-//!
-//! The kernel cuts a write of 4 MiB into requests that are in flight together; what a second write adds is that the
-//! device does not wait for the program between two of them. Measured with `fio` on a loop device, 1 GiB in writes of
-//! 4 MiB, medians: one at a time 2.8 GB/s, two threads 1.7 to 3.9, io_uring with 2 in flight 3.1, with 8 2.5 GB/s. At
-//! this size io_uring buys nothing over threads, which work on every kernel and need no `unsafe`.
+//! A second write in flight without io_uring: a thread that writes a chunk while the card's own thread writes another.
 
 use std::io;
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use super::buffer::AlignedBuffer;
 use super::destination::{Destination, read_all, write_all};
 use super::error::{Error, Result};
-use super::lane::Lane;
 use super::stream::{BLOCK_BYTES, Chunk};
 use crate::image::is_zero;
 
@@ -24,16 +24,16 @@ pub(super) struct Medium {
     pub(super) path: PathBuf,
     /// What was never written reads as zeros, and nothing but the image has been written since: zeros may be left out.
     pub(super) zeros_are_there: bool,
-    /// First, so that the writing thread has ended when the card is closed.
-    lane: Option<Lane>,
+    /// First, so that nothing is in flight any more when the card is closed.
+    ahead: Option<Ahead>,
     destination: Box<dyn Destination>,
 }
 
 impl Medium {
     pub(super) fn new(destination: Box<dyn Destination>) -> Self {
         let path = destination.path().to_owned();
-        let lane = destination.second_writer().and_then(Lane::new);
-        Self { path, zeros_are_there: false, lane, destination }
+        let ahead = Ahead::new(destination.as_ref());
+        Self { path, zeros_are_there: false, ahead, destination }
     }
 
     pub(super) fn size_bytes(&self) -> Option<u64> {
@@ -56,8 +56,8 @@ impl Medium {
 
     /// Writes a chunk, or lets it be written: it is on its way when this returns. [`Medium::sync`] waits for it.
     pub(super) fn put_chunk(&mut self, chunk: &Arc<Chunk>) -> Result<()> {
-        if let Some(lane) = &mut self.lane {
-            let taken = lane.offer(chunk);
+        if let Some(ahead) = &mut self.ahead {
+            let taken = ahead.offer(chunk, self.destination.as_mut());
             if taken.map_err(|error| self.write_error(error))? {
                 return Ok(());
             }
@@ -86,7 +86,7 @@ impl Medium {
 
     /// Returns when no write is in flight any more.
     pub(super) fn drain(&mut self) -> Result<()> {
-        match self.lane.as_mut().map_or(Ok(()), Lane::drain) {
+        match self.ahead.as_mut().map_or(Ok(()), Ahead::drain) {
             Ok(()) => Ok(()),
             Err(error) => Err(self.write_error(error)),
         }
@@ -114,16 +114,9 @@ pub(super) fn put(
     data: &[u8],
     zeros_are_there: bool,
 ) -> std::result::Result<(), PutError> {
-    let can_zero = to.zeroes();
-    if !zeros_are_there && !can_zero {
-        return write(to, offset, data);
-    }
-    for Run { start, len, zeros } in runs(data) {
+    for Piece { start, len, zeros } in pieces(data, zeros_are_there, to.zeroes()) {
         let (at, piece) = (offset + start as u64, &data[start..start + len]);
-        if zeros && zeros_are_there {
-            continue;
-        }
-        if zeros && can_zero && len >= ZERO_RUN_BYTES && to.zero_at(at, len as u64).is_ok() {
+        if zeros && (zeros_are_there || to.zero_at(at, len as u64).is_ok()) {
             continue;
         }
         write(to, at, piece)?;
@@ -135,21 +128,30 @@ fn write(to: &mut dyn Destination, offset: u64, data: &[u8]) -> std::result::Res
     write_all(to, offset, data).map_err(|(offset_bytes, source)| PutError { offset_bytes, source })
 }
 
-/// Neighbouring blocks that are all zeros, or all not.
-struct Run {
-    start: usize,
-    len: usize,
-    zeros: bool,
+/// Neighbouring blocks that are written, or that need not be: the device makes zeros of them, or they are zeros.
+pub(super) struct Piece {
+    pub(super) start: usize,
+    pub(super) len: usize,
+    pub(super) zeros: bool,
 }
 
-fn runs(data: &[u8]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+/// `data` in pieces: one, where zeros are written like anything else.
+pub(super) fn pieces(data: &[u8], zeros_are_there: bool, device_zeroes: bool) -> Vec<Piece> {
+    if !zeros_are_there && !device_zeroes {
+        return vec![Piece { start: 0, len: data.len(), zeros: false }];
+    }
+    let mut pieces: Vec<Piece> = Vec::new();
     for (index, block) in data.chunks(BLOCK_BYTES).enumerate() {
         let zeros = is_zero(block);
-        match runs.last_mut() {
-            Some(run) if run.zeros == zeros => run.len += block.len(),
-            _ => runs.push(Run { start: index * BLOCK_BYTES, len: block.len(), zeros }),
+        match pieces.last_mut() {
+            Some(piece) if piece.zeros == zeros => piece.len += block.len(),
+            _ => pieces.push(Piece { start: index * BLOCK_BYTES, len: block.len(), zeros }),
         }
     }
-    runs
+    if !zeros_are_there {
+        for piece in &mut pieces {
+            piece.zeros &= piece.len >= ZERO_RUN_BYTES;
+        }
+    }
+    pieces
 }

@@ -6,8 +6,9 @@
 //!   everything back and makes the cards bootable last.
 //! * [`read`] looks at a card that exists.
 //!
-//! The only place with ioctls, and with the `unsafe` that they need. Nothing here prints.
+//! The only place with ioctls and io_uring, and with the `unsafe` that they need. Nothing here prints.
 
+mod ahead;
 mod buffer;
 mod capacity;
 mod contents;
@@ -25,6 +26,7 @@ mod one_card;
 mod read;
 mod read_back;
 mod refusal;
+mod ring;
 mod signature;
 mod stream;
 mod sysfs;

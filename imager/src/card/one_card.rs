@@ -282,7 +282,7 @@ impl<'a> OneCard<'a> {
         if self.shared.options.verify {
             let mut read = AlignedBuffer::new(start.len());
             self.medium.get(0, &mut read)?;
-            compare(&read, &start).map_err(|byte| mismatch(&self.medium, byte as u64, true))?;
+            compare(&read, &start).map_err(|byte| mismatch(&self.medium, byte as u64))?;
         }
         self.medium.announce();
         Ok(())

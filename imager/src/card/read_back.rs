@@ -72,7 +72,7 @@ impl ReadBack {
             medium.get(self.at, &mut self.step[..len])?;
             wanted.of_head(medium, self.at, &mut self.wanted[..len])?;
             compare(&self.step[..len], &self.wanted[..len])
-                .map_err(|byte| mismatch(medium, self.at + byte as u64, true))?;
+                .map_err(|byte| mismatch(medium, self.at + byte as u64))?;
         } else {
             let digests = wanted.digests.of(self.at - head_end, len);
             let on_card = match medium.padded() {
@@ -80,10 +80,15 @@ impl ReadBack {
                 false => len,
             };
             medium.get(self.at, &mut self.step[..on_card])?;
-            compare_digests(&self.step[..len], &digests)
-                .map_err(|block| mismatch(medium, self.at + (block * BLOCK_BYTES) as u64, false))?;
+            compare_digests(&self.step[..len], &digests).map_err(|block| {
+                let begin = block * BLOCK_BYTES;
+                let end = len.min(begin + BLOCK_BYTES);
+                let found = Some(self.step[begin.min(end)..end].into());
+                let (path, offset_bytes) = (medium.path.clone(), self.at + begin as u64);
+                Error::Mismatch { path, offset_bytes, found }
+            })?;
             if let Some(byte) = self.step[len..on_card].iter().position(|byte| *byte != 0) {
-                return Err(mismatch(medium, self.at + (len + byte) as u64, true));
+                return Err(mismatch(medium, self.at + (len + byte) as u64));
             }
         }
         self.at += len as u64;
@@ -128,8 +133,8 @@ impl ReadBack {
     }
 }
 
-pub(super) fn mismatch(medium: &Medium, offset_bytes: u64, exact: bool) -> Error {
-    Error::Mismatch { path: medium.path.clone(), offset_bytes, exact }
+pub(super) fn mismatch(medium: &Medium, offset_bytes: u64) -> Error {
+    Error::Mismatch { path: medium.path.clone(), offset_bytes, found: None }
 }
 
 /// Compares two runs of the same length; otherwise the index of the first byte that differs.

@@ -56,6 +56,15 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    /// A chunk of its own, outside of any pool.
+    #[cfg(test)]
+    pub(super) fn of(offset: u64, data: &[u8]) -> Self {
+        let mut buffer = Pool::new(CHUNK_BYTES).take();
+        buffer.fill(0);
+        buffer[..data.len()].copy_from_slice(data);
+        Self { offset, len: data.len(), buffer }
+    }
+
     /// Its bytes; with `padded`, zeros up to the end of the last sector, too.
     pub(super) fn bytes(&self, padded: bool) -> &[u8] {
         let len = if padded { self.len.next_multiple_of(SECTOR_BYTES as usize) } else { self.len };

@@ -11,7 +11,7 @@ pub use file::{Catalogue, CatalogueError, Named};
 pub use list::{ListEntry, parse as parse_list};
 pub use refresh::{Freshness, List};
 
-use crate::image::{Expected, Location, Sha256Sum, Wanted};
+use crate::image::{BmapPlace, Expected, Location, Sha256Sum, Wanted};
 
 /// An operating system that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -32,6 +32,8 @@ pub struct Entry {
     pub sha256: Option<String>,
     /// SHA-256 sum of the image on a card.
     pub image_sha256: Option<String>,
+    /// Where its block map is.
+    pub bmap: Option<String>,
     /// Why it cannot become a node, where it cannot.
     pub why_not: Option<String>,
     /// Whether it is taken where none is asked for.
@@ -56,6 +58,10 @@ impl Entry {
             sum: expected(&self.sha256),
             decoded_sum: expected(&self.image_sha256),
             decoded_bytes: self.image_bytes,
+            bmap: match self.bmap.as_deref().map(Location::parse) {
+                Some(Ok(place)) => BmapPlace::At(place),
+                Some(Err(_)) | None => BmapPlace::Nowhere,
+            },
             signature: None,
         };
         Ok((location, wanted))
@@ -83,6 +89,7 @@ pub fn entries(catalogue: &Catalogue, list: &[ListEntry]) -> Vec<Entry> {
                 image_bytes: None,
                 sha256: named.sha256.clone(),
                 image_sha256: None,
+                bmap: None,
                 why_not: named.why_not.clone(),
                 default: false,
             },
@@ -112,6 +119,7 @@ fn entry(alias: &str, name: &str, listed: &ListEntry, why_not: Option<String>) -
         image_bytes: listed.extract_size,
         sha256: listed.image_download_sha256.clone(),
         image_sha256: listed.extract_sha256.clone(),
+        bmap: listed.bmap_url.clone(),
         why_not,
         default: false,
     }

@@ -7,7 +7,8 @@ use crate::catalogue::{self, Catalogue, CatalogueError, Entry, Freshness, List};
 use crate::cli::{ImageArgs, ImagesArgs};
 use crate::failure::{Exit, Failure};
 use crate::image::{
-    self, Bmap, ByteSize, Expected, Image, Location, Notice, Sha256Sum, Surroundings, Wanted,
+    self, Bmap, BmapPlace, ByteSize, Expected, Image, Location, Notice, Sha256Sum, Surroundings,
+    Wanted,
 };
 use crate::progress::Console;
 use crate::progress::json::Message;
@@ -58,23 +59,18 @@ pub fn open(
         console.note(&format!("fetching {location}"));
     }
     let image = image::open_from(&location, &wanted, &surroundings)?;
-    match bmap(args, &location)? {
-        Some(location) => {
-            let bmap = Bmap::open(&location, &surroundings)?;
-            let mapped = ByteSize(bmap.mapped_bytes()).short();
-            console.note(&format!("block map {location}: {mapped} of data, the rest is zeros"));
-            Ok(image.with_bmap(bmap)?)
-        }
-        None => Ok(image),
+    if let Some(bmap) = &args.bmap {
+        wanted.bmap = BmapPlace::At(Location::parse(bmap).map_err(image::Error::from)?);
     }
-}
-
-/// Where the block map is: as given, else beside a file.
-fn bmap(args: &ImageArgs, image: &Location) -> Result<Option<Location>, Failure> {
-    match &args.bmap {
-        Some(bmap) => Ok(Some(Location::parse(bmap).map_err(image::Error::from)?)),
-        None => Ok(image.as_file().and_then(Bmap::beside).map(Location::File)),
-    }
+    let found = match wanted.bmap {
+        BmapPlace::At(place) => Some((place.clone(), Bmap::open(&place, &surroundings)?)),
+        BmapPlace::Beside => Bmap::beside(&location, &surroundings)?,
+        BmapPlace::Nowhere => None,
+    };
+    let Some((place, bmap)) = found else { return Ok(image) };
+    let mapped = ByteSize(bmap.mapped_bytes()).short();
+    console.note(&format!("block map {place}: {mapped} of data, the rest is zeros"));
+    Ok(image.with_bmap(bmap)?)
 }
 
 /// A file is a file; only what is none may be a name of the catalogue.

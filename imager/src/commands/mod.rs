@@ -7,5 +7,6 @@ mod dry_run;
 pub mod images;
 pub mod manual;
 mod receipt;
+mod settings;
 pub mod verify;
 pub mod write;

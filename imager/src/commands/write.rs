@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card};
 use super::receipt::{self, Source};
-use super::{dry_run, images};
+use super::{dry_run, images, settings};
 use crate::agents::Agents;
 use crate::boot::{self, Survey};
 use crate::card::eject;
@@ -14,7 +14,7 @@ use crate::cli::WriteArgs;
 use crate::failure::{Exit, Failure};
 use crate::image::{ByteSize, Head, Patch, Rest};
 use crate::moment;
-use crate::plan::{self, Laptop, Settings};
+use crate::plan::{self, Laptop};
 use crate::progress::Console;
 use crate::progress::json::{Message, Outcome};
 
@@ -27,7 +27,7 @@ pub fn run(
     console: &Console,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
-    let settings = settings(args)?;
+    let settings = settings::of(args)?;
     let nodes = plan::nodes(&settings, &laptop(), args.cards.len(), moment::flashing())?;
     let agents = match &args.agent_dir {
         Some(folder) => Agents::from_folder(folder)?,
@@ -80,6 +80,9 @@ pub fn run(
     let results = card::write(&head, rest, jobs, &options, &progress, interrupted);
     drop(progress);
     let source = Source { name, sha256: fingerprint.get().map(|sum| sum.to_string()) };
+    let results = results
+        .into_iter()
+        .map(|result| result.map_err(|failure| sharpen(failure, args, console, interrupted)));
     let ends =
         cards.iter().zip(results).map(|(card, result)| finish(card, result, &source, console));
     Ok(ends.fold(worst.max(refused), Exit::max))
@@ -105,6 +108,26 @@ fn open(
     (jobs, worst)
 }
 
+/// Names the byte where a card differs from the image: behind the boot partition only digests of it were kept. The
+/// image is decoded once more for that, where it can be.
+fn sharpen(
+    failure: card::Failure,
+    args: &WriteArgs,
+    console: &Console,
+    interrupted: &Arc<AtomicBool>,
+) -> card::Failure {
+    let card::Failure { error, state } = failure;
+    let error = error.sharpen(|offset, found| {
+        if args.image.image.as_deref() == Some("-") {
+            return None;
+        }
+        console.note("decoding the image once more, to find the byte that differs");
+        let image = images::open(&args.image, console, interrupted).ok()?;
+        image.first_difference(offset, found).ok()?
+    });
+    card::Failure { error, state }
+}
+
 /// The last word on one card.
 fn finish(
     card: &Card,
@@ -128,22 +151,6 @@ fn finish(
             failure.exit
         }
     }
-}
-
-fn settings(args: &WriteArgs) -> Result<Settings, Failure> {
-    let password = args.password_file.as_deref().map(plan::hash_password_file).transpose()?;
-    Ok(Settings {
-        hostname: args.hostname.clone(),
-        role: args.role.into(),
-        timezone: args.timezone.clone(),
-        ntp: args.ntp.clone(),
-        locale: args.locale.clone(),
-        keyboard: args.keyboard.clone(),
-        user: args.user.clone(),
-        ssh_keys: plan::read_key_files(&args.ssh_key)?,
-        password,
-        swap: args.swap.into(),
-    })
 }
 
 fn laptop() -> Laptop {

@@ -17,6 +17,9 @@ use super::opening::Surroundings;
 /// Most blocks of an image: far more than any card has.
 const MAX_BLOCKS: u64 = 1 << 32;
 
+/// What packing and imaging add to the name of a file.
+const EXTENSIONS: [&str; 9] = ["img", "raw", "iso", "wic", "xz", "gz", "zst", "bz2", "zip"];
+
 /// A map that was read and found consistent.
 #[derive(Debug, Clone)]
 pub struct Bmap {
@@ -122,26 +125,43 @@ impl Bmap {
         self.ranges.iter().map(|range| range.end - range.begin).sum()
     }
 
-    /// Where the map of an image file is, if it has one.
-    pub fn beside(image: &Path) -> Option<PathBuf> {
-        Self::names_beside(image).into_iter().find(|name| name.is_file())
-    }
-
-    /// Where a map lies beside an image, most specific first: `os.img.xz` may have `os.img.xz.bmap`, `os.img.bmap`
-    /// and `os.bmap`.
-    fn names_beside(image: &Path) -> Vec<PathBuf> {
-        let mut names = Vec::new();
-        let mut stem = image.to_owned();
-        loop {
-            let mut name = stem.clone().into_os_string();
-            name.push(".bmap");
-            names.push(name.into());
-            if stem.extension().is_none() {
-                return names;
+    /// The map beside an image, and where it is; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Bmap::open`]. A server that does not answer is as good as one that has no map.
+    pub fn beside(
+        image: &Location,
+        surroundings: &Surroundings,
+    ) -> Result<Option<(Location, Self)>> {
+        for name in image.file_name().iter().flat_map(|name| names_beside(name)) {
+            let Some(place) = image.sibling(&name) else { continue };
+            match fetch::small(&place, surroundings) {
+                Ok(Some(bytes)) => {
+                    let bmap = Self::parse(&PathBuf::from(place.to_string()), &bytes)?;
+                    return Ok(Some((place, bmap)));
+                }
+                Ok(None) => {}
+                Err(Error::Http(_)) => return Ok(None),
+                Err(error) => return Err(error),
             }
-            stem.set_extension("");
         }
+        Ok(None)
     }
+}
+
+/// What a map beside an image may be called, most specific first: `os.img.xz` may have `os.img.xz.bmap`, `os.img.bmap`
+/// and `os.bmap`. Only what packing and imaging add is taken off: a version is not.
+fn names_beside(image: &str) -> Vec<String> {
+    let mut names = vec![format!("{image}.bmap")];
+    let mut stem = image;
+    while let Some((shorter, extension)) = stem.rsplit_once('.') {
+        if !EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) {
+            break;
+        }
+        stem = shorter;
+        names.push(format!("{stem}.bmap"));
+    }
+    names
 }
 
 pub(super) fn bad(path: &Path, problem: impl Into<String>) -> Error {
@@ -276,8 +296,8 @@ mod tests {
 
     #[test]
     fn maps_lie_beside_images() {
-        let names = Bmap::names_beside(Path::new("/images/os-1.img.xz"));
-        let wanted = ["/images/os-1.img.xz.bmap", "/images/os-1.img.bmap", "/images/os-1.bmap"];
-        assert_eq!(names, wanted.map(PathBuf::from));
+        let wanted = ["os-1.2.img.xz.bmap", "os-1.2.img.bmap", "os-1.2.bmap"];
+        assert_eq!(names_beside("os-1.2.img.xz"), wanted);
+        assert_eq!(names_beside("os"), ["os.bmap"]);
     }
 }

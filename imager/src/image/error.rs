@@ -253,6 +253,11 @@ impl Error {
                 "the image was changed or damaged on its way, or the sum is of another one: fetch both again"
                     .into(),
             ),
+            Error::NeedsTooMuchMemory { path, format, .. } => Some(format!(
+                "decode it beside piflash: `{format} -dc{} {} | piflash --image - ...`",
+                if *format == "zstd" { " --long=31" } else { "" },
+                path.display()
+            )),
             Error::NoSum { .. } => Some("remove that file, or give the sum with --sha256".into()),
             Error::Signature { problem: SignatureError::Mismatch, .. } => {
                 Some("the image was changed or damaged on its way: fetch it again".into())

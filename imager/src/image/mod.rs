@@ -15,6 +15,7 @@ mod bmap_reader;
 mod cache;
 mod checked;
 mod decode;
+mod difference;
 mod error;
 mod fat;
 mod fetch;
@@ -51,7 +52,7 @@ pub use fat::{FatBootSector, FatType};
 pub use head::{Head, MAX_BOOT_PARTITION_BYTES, MAX_HEAD_BYTES, Rest};
 pub use location::{Location, LocationError};
 pub use notice::{Notice, Tell};
-pub use opening::{Surroundings, Wanted};
+pub use opening::{BmapPlace, Surroundings, Wanted};
 pub use partitions::{
     DiskId, Guid, Partition, PartitionKind, PartitionTable, Scheme, TABLE_AREA_BYTES, TableError,
 };

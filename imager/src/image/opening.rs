@@ -20,8 +20,22 @@ pub struct Wanted {
     pub decoded_sum: Option<Expected>,
     /// Size of the decoded image, for where its format does not tell.
     pub decoded_bytes: Option<u64>,
+    /// Where its block map is.
+    pub bmap: BmapPlace,
     /// A detached OpenPGP signature, and the file with the key that has to have made it.
     pub signature: Option<(Location, PathBuf)>,
+}
+
+/// Where the block map of an image is.
+#[derive(Debug, Clone, Default)]
+pub enum BmapPlace {
+    /// Beside the image, if anywhere.
+    #[default]
+    Beside,
+    /// There, and it is an error if it is not.
+    At(Location),
+    /// It is known to have none.
+    Nowhere,
 }
 
 /// The world outside.

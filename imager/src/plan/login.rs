@@ -76,7 +76,7 @@ pub fn read_key_files(paths: &[PathBuf]) -> Result<Vec<String>, PlanError> {
     Ok(keys)
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, PlanError> {
+pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, PlanError> {
     let wrong = |message: String| PlanError::File { path: path.to_owned(), message };
     let mut text = Zeroizing::new(String::new());
     let file = fs::File::open(path).map_err(|error| wrong(error.to_string()))?;

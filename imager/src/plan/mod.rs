@@ -3,14 +3,16 @@
 mod hostnames;
 mod laptop;
 mod login;
+mod network;
+mod ranges;
+mod wifi;
 
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use pikube_config::values::{host, locale, person};
 use pikube_config::{
-    FirstbootPlan, Network, Node, Problem, Problems, Role, SCHEMA, Secrets, Swap, System, Time,
-    User,
+    FirstbootPlan, Node, Problem, Problems, Role, SCHEMA, Secrets, Swap, System, Time, User,
 };
 use thiserror::Error;
 
@@ -18,6 +20,8 @@ use crate::boot::NodeFiles;
 
 pub use laptop::Laptop;
 pub use login::{PasswordHash, hash_password_file, read_key_files};
+pub use network::NetworkSettings;
+pub use wifi::{WifiSettings, read_passwords};
 
 /// Login user where the caller's own name cannot be one, as root's: the name that Raspberry Pi OS made usual.
 const FALLBACK_USER: &str = "pi";
@@ -45,6 +49,14 @@ pub struct Settings {
     pub password: Option<PasswordHash>,
     /// What becomes of swap.
     pub swap: Swap,
+    /// Absent: the image's.
+    pub apt_mirror: Option<String>,
+    /// Absent: the image's.
+    pub apt_proxy: Option<String>,
+    /// Interfaces and addresses.
+    pub network: NetworkSettings,
+    /// Wireless networks.
+    pub wifi: WifiSettings,
 }
 
 /// Why there is no plan.
@@ -112,7 +124,10 @@ pub fn nodes(
     if settings.role == Role::Master && cards > 1 {
         return Err(PlanError::Masters(cards));
     }
-    check(settings)?;
+    let mut problems = check(settings);
+    let networks = network::networks(&settings.network, cards, &mut problems);
+    let (wifi, wifi_passwords) = wifi::wifi(&settings.wifi, laptop, &mut problems);
+    problems.or(()).map_err(PlanError::Settings)?;
     let choose =
         |asked: &Option<String>, own: &Option<String>| asked.clone().or_else(|| own.clone());
     let user = choose(&settings.user, &laptop.user).unwrap_or_else(|| FALLBACK_USER.to_owned());
@@ -121,7 +136,7 @@ pub fn nodes(
     } else {
         settings.ssh_keys.clone()
     };
-    let node = |hostname: String| NodeFiles {
+    let node = |(hostname, network)| NodeFiles {
         plan: FirstbootPlan {
             schema: SCHEMA,
             flashed_at: Some(now),
@@ -135,20 +150,21 @@ pub fn nodes(
                 locale: choose(&settings.locale, &laptop.locale),
                 keyboard: choose(&settings.keyboard, &laptop.keyboard),
                 swap: settings.swap,
-                apt_mirror: String::new(),
-                apt_proxy: None,
+                apt_mirror: settings.apt_mirror.clone().unwrap_or_default(),
+                apt_proxy: settings.apt_proxy.clone(),
             },
             user: Some(User { name: user.clone(), ssh_keys: ssh_keys.clone() }),
-            network: Network::default(),
-            wifi: None,
+            network,
+            wifi: wifi.clone(),
             kubernetes: None,
         },
         secrets: Secrets {
             password_hash: settings.password.as_ref().map(PasswordHash::secret),
+            wifi_passwords: wifi_passwords.clone(),
             ..Secrets::default()
         },
     };
-    Ok(names.into_iter().map(node).collect())
+    Ok(names.into_iter().zip(networks).map(node).collect())
 }
 
 /// Takes back what only this computer's own settings asked for, where the image cannot have it.
@@ -163,7 +179,7 @@ pub fn has_login(node: &NodeFiles) -> bool {
         || node.plan.user.as_ref().is_some_and(|user| !user.ssh_keys.is_empty())
 }
 
-fn check(settings: &Settings) -> Result<(), PlanError> {
+fn check(settings: &Settings) -> Problems {
     let mut problems = Problems::default();
     let mut note = |option: &str, checked: Result<(), String>| {
         if let Err(message) = checked {
@@ -180,7 +196,9 @@ fn check(settings: &Settings) -> Result<(), PlanError> {
     note("--locale", optional(&settings.locale, locale::locale));
     note("--keyboard", optional(&settings.keyboard, locale::keyboard));
     note("--user", optional(&settings.user, person::user_name));
-    problems.or(()).map_err(PlanError::Settings)
+    note("--apt-mirror", optional(&settings.apt_mirror, host::url));
+    note("--apt-proxy", optional(&settings.apt_proxy, host::url));
+    problems
 }
 
 #[cfg(test)]
@@ -199,6 +217,10 @@ mod tests {
             ssh_keys: vec![],
             password: None,
             swap: Swap::Off,
+            apt_mirror: None,
+            apt_proxy: None,
+            network: NetworkSettings::default(),
+            wifi: WifiSettings::default(),
         }
     }
 
@@ -231,11 +253,18 @@ mod tests {
             timezone: Some("Europe/Pariss".into()),
             ntp: vec!["not a server".into()],
             user: Some("root".into()),
+            apt_mirror: Some("mirror.example.org".into()),
+            network: NetworkSettings {
+                addresses: vec!["10.0.0.2".into()],
+                ..NetworkSettings::default()
+            },
+            wifi: WifiSettings { networks: vec!["harbour".into()], ..WifiSettings::default() },
             ..settings()
         };
         let error =
             nodes(&asked, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
-        for part in ["--timezone", "Europe/Paris", "--ntp", "--user"] {
+        let options = ["--ntp", "--user", "--apt-mirror", "--address", "--wifi-password-file"];
+        for part in ["--timezone", "Europe/Paris"].into_iter().chain(options) {
             assert!(error.contains(part), "{part} not in {error}");
         }
     }

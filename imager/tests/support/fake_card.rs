@@ -260,6 +260,11 @@ impl Source {
         write(&head, rest, jobs, &Options::default(), &(), cancelled)
     }
 
+    /// What decoding the image once more finds.
+    pub fn differs(&self, offset: u64, found: &[u8]) -> Option<u64> {
+        piflash::image::open(&self.path).unwrap().first_difference(offset, found).unwrap()
+    }
+
     pub fn write_one(&self, card: &Card) -> Result<Written, Failure> {
         self.write(&[card], &AtomicBool::new(false)).remove(0)
     }
