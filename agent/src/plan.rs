@@ -98,7 +98,13 @@ mod tests {
     fn settings_that_are_absent_have_no_step() {
         let bare = "schema = 1\n[node]\nhostname = \"a\"\nrole = \"worker\"\n";
         let with_swap = format!("{bare}[system]\nswap = \"keep\"\n");
-        assert_eq!(ids(bare), ["clock", "hostname", "swap", "cgroups", "kernel", "scrub", "done"]);
+        assert_eq!(
+            ids(bare),
+            [
+                "clock", "root", "hostname", "network", "apt", "swap", "cgroups", "kernel",
+                "scrub", "done"
+            ]
+        );
         assert!(!ids(&with_swap).contains(&"swap"));
     }
 

@@ -17,6 +17,14 @@ ntp = ["0.debian.pool.ntp.org"]
 [system]
 locale = "en_GB.UTF-8"
 keyboard = "gb"
+apt_proxy = "http://192.168.1.2:3142"
+[[network.addresses]]
+interface = "eth0"
+address = "192.168.1.21/24"
+[wifi]
+country = "FR"
+[[wifi.networks]]
+ssid = "harbour"
 [user]
 name = "captain"
 ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]
@@ -56,9 +64,9 @@ fn plan_shows_every_step_under_a_test_root() {
     let (code, stdout, stderr) = said(&agent(&["plan", "--root", &path, "--plan", &plan]));
     assert_eq!((code, stderr.as_str()), (0, ""));
     let lines: Vec<&str> = stdout.lines().collect();
-    assert_eq!(lines[0], "laperouse (master): 13 steps");
+    assert_eq!(lines[0], "laperouse (master): 16 steps");
     assert_eq!(lines[1], "");
-    assert_eq!(lines.len(), 15, "{stdout}");
+    assert_eq!(lines.len(), 18, "{stdout}");
     assert!(lines[2].starts_with(" 1 clock     clock floor                satisfied"), "{stdout}");
     for (id, part) in [
         ("timezone", "needed: `/etc/localtime` is no link; the zone `Europe/Paris` is not"),

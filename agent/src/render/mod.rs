@@ -3,10 +3,14 @@
 //! Files that the image has already ([`hosts`], [`variables`], …) are merged: the functions here take what is there;
 //! the list of [`files`] shows them as on a system that has none.
 
+pub mod apt_sources;
 pub mod authorized_keys;
+pub mod block;
+pub mod draft;
 pub mod fstab;
 pub mod hosts;
 pub mod locale_gen;
+pub mod network;
 pub mod variables;
 
 use pikube_config::{FirstbootPlan, Swap};
@@ -17,6 +21,8 @@ pub const HOSTNAME: &str = "/etc/hostname";
 pub const HOSTS: &str = "/etc/hosts";
 /// Keeps cloud-init from putting its own host name back at each boot (`os-families.md` §2.6).
 pub const CLOUD: &str = "/etc/cloud/cloud.cfg.d/99-pikube.cfg";
+/// apt's proxy (apt-transport-http(1)).
+pub const APT_PROXY: &str = "/etc/apt/apt.conf.d/90-pikube-proxy";
 /// The time zone, a link into [`ZONES`].
 pub const LOCALTIME: &str = "/etc/localtime";
 /// The time zone's name; Debian 12 and earlier.
@@ -98,6 +104,8 @@ impl File {
 pub fn files(plan: &FirstbootPlan) -> Vec<File> {
     let mut files = time(plan);
     files.extend(names(plan));
+    files.extend(network::shown(plan));
+    files.extend(apt(plan));
     files.extend(language(plan));
     files.extend(login(plan));
     files.extend(swap(plan));
@@ -137,11 +145,24 @@ fn names(plan: &FirstbootPlan) -> Vec<File> {
     vec![
         text(HOSTNAME, format!("{name}\n")),
         text(HOSTS, hosts::merge("", name)),
-        when(
-            text(CLOUD, "#cloud-config\npreserve_hostname: true\nmanage_etc_hosts: false\n"),
-            "where cloud-init is installed",
-        ),
+        when(text(CLOUD, cloud(plan)), "where cloud-init is installed"),
     ]
+}
+
+/// What cloud-init has to leave alone.
+fn cloud(plan: &FirstbootPlan) -> String {
+    let mut text = "#cloud-config\npreserve_hostname: true\nmanage_etc_hosts: false\n".to_owned();
+    if !plan.system.apt_mirror.is_empty() {
+        // With each new instance-id it would write the archive's own address again.
+        text.push_str("apt_preserve_sources_list: true\n");
+    }
+    text
+}
+
+fn apt(plan: &FirstbootPlan) -> Option<File> {
+    let proxy = plan.system.apt_proxy.as_ref()?;
+    let line = |kind: &str| format!("Acquire::{kind}::Proxy \"{proxy}\";\n");
+    Some(text(APT_PROXY, ["http", "https"].map(line).concat()))
 }
 
 fn language(plan: &FirstbootPlan) -> Vec<File> {

@@ -1,5 +1,6 @@
 //! The steps, one file each, in the order in which they are taken.
 
+mod apt;
 mod cgroups;
 mod clock;
 mod done;
@@ -7,8 +8,11 @@ mod hostname;
 mod kernel;
 mod keyboard;
 mod locale;
+mod network;
 mod ntp;
 mod owed;
+mod programs;
+mod root;
 mod scrub;
 mod ssh;
 mod swap;
@@ -21,11 +25,14 @@ use crate::render::File;
 use crate::step::Step;
 
 /// Every step there is; a plan has those that it wants.
-pub const ALL: [Step; 13] = [
+pub const ALL: [Step; 16] = [
     clock::STEP,
+    root::STEP,
     timezone::STEP,
     ntp::STEP,
     hostname::STEP,
+    network::STEP,
+    apt::STEP,
     locale::STEP,
     keyboard::STEP,
     user::STEP,

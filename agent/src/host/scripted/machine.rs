@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Access, Look as _, Node, PLAN, SECRETS, What};
-use crate::render::{SYSCTLS, fstab, variables};
+use crate::render::{SYSCTLS, fstab, network::keyfile, variables};
 
 const SWAPS: &str = "Filename\tType\tSize\tUsed\tPriority\n";
 
@@ -27,7 +27,9 @@ impl Node {
         node.place("/etc/sudoers.d", What::Folder, Access::root(0o750));
         node.place("/home", What::Folder, Access::root(0o755));
         node.place("/var/swap", What::File(b"swap".to_vec()), Access::root(0o600));
-        for unit in ["dphys-swapfile.service", "systemd-timesyncd.service"] {
+        for unit in
+            ["dphys-swapfile.service", "systemd-timesyncd.service", "NetworkManager.service"]
+        {
             let path = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
             node.place(
                 &path,
@@ -51,6 +53,25 @@ impl Node {
         self.active.borrow_mut().clear();
         self.now.set("2024-07-04T00:00:00Z".parse::<Timestamp>().unwrap());
         self.put("/proc/self/mounts", "/dev/mmcblk0p1 /boot/firmware vfat rw 0 0\n");
+        self.put("/proc/self/mountinfo", "24 1 179:2 / / rw,noatime - ext4 /dev/root rw\n");
+        self.put("/proc/uptime", "21.07 60.11\n");
+        self.put("/sys/dev/block/179:2/size", "62333952\n");
+        self.root_bytes.set(31_300_000_000);
+        for interface in ["eth0/type", "lo/type", "wlan0/phy80211/index"] {
+            self.put(&format!("/sys/class/net/{interface}"), "1\n");
+        }
+        let remembered = self.get("/var/lib/systemd/rfkill/platform-3f300000.mmcnr:wlan");
+        self.put("/sys/class/rfkill/rfkill0/type", "wlan\n");
+        self.put("/sys/class/rfkill/rfkill0/soft", remembered);
+        self.put("/sys/class/rfkill/rfkill1/type", "bluetooth\n");
+        self.put("/sys/class/rfkill/rfkill1/soft", "1\n");
+        if self
+            .exists("/etc/systemd/system/multi-user.target.wants/NetworkManager.service")
+            .unwrap()
+        {
+            let names = self.list(keyfile::FOLDER).unwrap().join("\n");
+            self.put("/run/nm-knows", names.replace(".nmconnection", ""));
+        }
         self.put("/proc/sys/kernel/osrelease", "6.12.47+rpt-rpi-v8\n");
         self.put("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n");
         let name = self.get("/etc/hostname");
@@ -126,7 +147,7 @@ impl Node {
     }
 }
 
-const IMAGE: [(&str, &str); 27] = [
+const IMAGE: [(&str, &str); 36] = [
     ("/etc/hostname", "raspberrypi\n"),
     ("/etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n"),
     ("/etc/timezone", "Etc/UTC\n"),
@@ -152,6 +173,15 @@ const IMAGE: [(&str, &str); 27] = [
     ("/lib/systemd/system/ssh.service", ""),
     ("/lib/systemd/system/avahi-daemon.service", ""),
     ("/lib/systemd/system/systemd-zram-setup@.service", ""),
+    ("/lib/systemd/system/NetworkManager.service", ""),
+    ("/usr/bin/nmcli", ""),
+    ("/usr/sbin/iw", ""),
+    ("/var/lib/NetworkManager/NetworkManager.state", "[main]\nWirelessEnabled=false\n"),
+    ("/var/lib/systemd/rfkill/platform-3f300000.mmcnr:wlan", "1\n"),
+    ("/var/lib/systemd/rfkill/platform-3f201000.serial:bluetooth", "1\n"),
+    ("/etc/apt/sources.list", "deb http://a.example.org/debian trixie main\n"),
+    ("/etc/apt/sources.list.d/raspi.list", "deb http://r.example.org/debian trixie main\n"),
+    ("/etc/NetworkManager/system-connections/preconfigured.nmconnection", "[connection]\n"),
     ("/usr/local/lib/pikube/pikube-agent", "ELF"),
     ("/boot/firmware/userconf.txt", "captain:$6$saltsalt$0123456789abcdefSECRET\n"),
 ];

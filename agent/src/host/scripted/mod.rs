@@ -28,6 +28,18 @@ ntp = ["0.debian.pool.ntp.org", "1.debian.pool.ntp.org"]
 locale = "en_GB.UTF-8"
 keyboard = "gb"
 swap = "off"
+apt_mirror = "http://mirror.example.org/pub/debian"
+apt_proxy = "http://192.168.1.2:3142"
+[network]
+[[network.addresses]]
+interface = "eth0"
+address = "192.168.1.21/24"
+router = "192.168.1.1"
+dns = ["192.168.1.1"]
+[wifi]
+country = "FR"
+[[wifi.networks]]
+ssid = "harbour"
 [user]
 name = "captain"
 ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]
@@ -36,9 +48,14 @@ ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y
 /// A password hash that must not show anywhere.
 pub const HASH: &str = "$6$saltsalt$0123456789abcdefSECRET";
 
-/// Secrets with that hash.
-pub const SECRETS: &str =
-    "schema = 1\n[user]\npassword_hash = \"$6$saltsalt$0123456789abcdefSECRET\"\n";
+/// Secrets with that hash and a Wi-Fi password.
+pub const SECRETS: &str = r#"schema = 1
+[user]
+password_hash = "$6$saltsalt$0123456789abcdefSECRET"
+[[wifi.networks]]
+ssid = "harbour"
+password = "swordfishSECRET"
+"#;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
@@ -59,6 +76,10 @@ pub(crate) struct Entry {
 pub struct Node {
     pub(crate) entries: RefCell<BTreeMap<String, Entry>>,
     pub(crate) active: RefCell<BTreeSet<String>>,
+    /// Units that are being started.
+    pub(crate) activating: RefCell<BTreeSet<String>>,
+    /// Size of the root file system.
+    pub(crate) root_bytes: Cell<u64>,
     pub(crate) now: Cell<Timestamp>,
     /// Commands that are to fail: start of the line, status, what it says on stderr, how often.
     pub(crate) failing: RefCell<Vec<(String, i32, String, usize)>>,

@@ -2,7 +2,7 @@
 //! between any two of them.
 
 use super::{Access, Answer, Command, Error, Host as _, Look as _, Node, What};
-use crate::render::locale_gen;
+use crate::render::{locale_gen, network::keyfile};
 
 const ARCHIVE: &str = "/usr/lib/locale/locale-archive";
 
@@ -15,6 +15,9 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
     match (command.program, &args[..]) {
         ("systemctl", ["is-active", unit]) => {
             let active = node.active.borrow().contains(*unit);
+            if node.activating.borrow().contains(*unit) {
+                return Ok(said(3, "activating\n"));
+            }
             return Ok(if active { said(0, "active\n") } else { said(3, "inactive\n") });
         }
         ("systemctl", ["daemon-reload"]) => {
@@ -68,6 +71,28 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
             node.tick("swap")?;
             node.swapoff();
         }
+        ("nmcli", ["connection", "reload"]) => {
+            node.tick("nm")?;
+            let names = node.list(keyfile::FOLDER)?;
+            node.put("/run/nm-knows", names.join("\n").replace(".nmconnection", ""));
+        }
+        ("nmcli", ["-t", "-f", "NAME", "connection", "show"]) => {
+            return Ok(said(0, &node.get("/run/nm-knows")));
+        }
+        ("nmcli", ["--wait", "30", "connection", "up", "id", id]) => {
+            node.tick("nm")?;
+            let known = node.get("/run/nm-knows").lines().any(|name| name == *id);
+            return Ok(said(if known { 0 } else { 10 }, ""));
+        }
+        ("nmcli", ["radio", "wifi", "on"])
+        | ("netplan", ["generate" | "apply"])
+        | ("networkctl", ["reload"] | ["reconfigure", _])
+        | ("ifup" | "ifdown", ["--force", _])
+        | ("wpa_cli", ["-i", _, "reconfigure"])
+        | ("iw", ["reg", "set", _]) => node.tick(command.program)?,
+        ("df", ["-B1", "--output=size", "/"]) => {
+            return Ok(said(0, &format!("1B-blocks\n{}\n", node.root_bytes.get())));
+        }
         ("setupcon", ["--save-only"]) => return Ok(said(1, "we are not on a console\n")),
         _ => return Ok(said(127, &format!("{command}: not on this node\n"))),
     }
@@ -80,7 +105,11 @@ fn said(status: i32, stdout: &str) -> Answer {
 
 fn systemctl(node: &Node, verb: &str, unit: &str) -> Result<Answer, Error> {
     node.tick("systemd")?;
-    let installed = node.exists(&format!("/lib/systemd/system/{unit}"))?;
+    let template = match unit.split_once('@') {
+        Some((name, _)) => format!("{name}@.service"),
+        None => unit.to_owned(),
+    };
+    let installed = node.exists(&format!("/lib/systemd/system/{template}"))?;
     if !installed || node.masked(unit) {
         return Ok(said(5, &format!("Unit {unit} not found or masked.\n")));
     }
@@ -92,6 +121,10 @@ fn systemctl(node: &Node, verb: &str, unit: &str) -> Result<Answer, Error> {
         }
         "start" | "restart" => {
             node.active.borrow_mut().insert(unit.to_owned());
+        }
+        "disable" => {
+            let path = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
+            node.entries.borrow_mut().remove(&path);
         }
         "stop" => {
             node.active.borrow_mut().remove(unit);

@@ -1,0 +1,86 @@
+//! wpa_supplicant's settings (wpa_supplicant.conf(5)), for those managers that leave wireless networks to it.
+
+use std::fmt::Write as _;
+
+use pikube_config::{Security, WifiNetwork};
+use zeroize::Zeroizing;
+
+use super::{OURS, Wanted, is_key};
+use crate::render::draft::{Draft, Line};
+
+/// Of dhcpcd's hook and of our `wpa-conf` for ifupdown.
+pub const PATH: &str = "/etc/wpa_supplicant/wpa_supplicant.conf";
+
+/// Of the unit `wpa_supplicant@INTERFACE`.
+pub fn path_of(interface: &str) -> String {
+    format!("/etc/wpa_supplicant/wpa_supplicant-{interface}.conf")
+}
+
+/// `None` where the plan has no Wi-Fi. The whole file is ours.
+pub fn draft(wanted: &Wanted, path: &str) -> Option<Draft> {
+    let wifi = wanted.wifi?;
+    let mut draft = Draft::new(path, 0o600);
+    draft.push([
+        OURS.to_owned(),
+        // No GROUP=: one that does not exist keeps wpa_supplicant from starting.
+        "ctrl_interface=DIR=/run/wpa_supplicant".to_owned(),
+        format!("country={}", wifi.country),
+    ]);
+    for (index, network) in wifi.networks.iter().enumerate() {
+        push(&mut draft, network, wifi.networks.len() - index, wanted);
+    }
+    Some(draft)
+}
+
+fn push(draft: &mut Draft, network: &WifiNetwork, priority: usize, wanted: &Wanted) {
+    draft.push(["network={"]);
+    draft.lines.push(Line::Network { key: "\tssid=", value: name(&network.ssid) });
+    if network.hidden {
+        draft.push(["\tscan_ssid=1"]);
+    }
+    draft.push([format!("\tpriority={priority}")]);
+    let password = wanted.password(network);
+    let long = password.as_ref().is_some_and(|password| password.len() == 64);
+    let key = match network.security {
+        Security::Open => {
+            draft.push(["\tkey_mgmt=NONE", "}"]);
+            return;
+        }
+        Security::Wpa2 => {
+            draft.push(["\tkey_mgmt=WPA-PSK"]);
+            "\tpsk="
+        }
+        Security::Wpa3 => {
+            draft.push(["\tkey_mgmt=SAE", "\tieee80211w=2"]);
+            // `psk` takes 63 characters at most, `sae_password` is not known before 2.7.
+            if long { "\tsae_password=" } else { "\tpsk=" }
+        }
+    };
+    draft.lines.push(Line::Password {
+        key,
+        value: password.map(|password| secret(&password, network.security)),
+        ssid: network.ssid.clone(),
+    });
+    draft.push(["}"]);
+}
+
+/// In quotes where every reader and every person reads the same; else as hexadecimal digits.
+fn name(ssid: &str) -> String {
+    if ssid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" -_.".contains(&byte)) {
+        return format!("\"{ssid}\"");
+    }
+    ssid.bytes().fold(String::new(), |mut digits, byte| {
+        // A String takes every write.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+/// A pass phrase goes between quotes as it is, for the last quote of the line ends it; a key stands alone.
+fn secret(password: &str, security: Security) -> Zeroizing<String> {
+    if is_key(password, security) {
+        Zeroizing::new(password.to_owned())
+    } else {
+        Zeroizing::new(format!("\"{password}\""))
+    }
+}

@@ -1,0 +1,161 @@
+//! Makes changed files count at once. What works is not cut off needlessly: only managers and interfaces whose files
+//! have changed are told. A program that is not there is no error: the next boot reads the files.
+
+use super::manager::{DHCPCD_UNIT, Manager, NETWORKD_UNIT, NM_UNIT};
+use crate::host::{Command, Error, Host};
+use crate::render::network::{Wanted, interfaces, keyfile, wpa_supplicant};
+use crate::step::{Notes, Stop};
+use crate::steps::{programs, units};
+
+/// Tells the manager.
+pub fn apply(wanted: &Wanted, manager: Manager, host: &dyn Host) -> Result<Notes, Stop> {
+    match manager {
+        Manager::Nm => network_manager(wanted, host),
+        Manager::Netplan { .. } => netplan(wanted, host),
+        Manager::Dhcpcd => dhcpcd(wanted, host),
+        Manager::Ifupdown => ifupdown(wanted, host),
+        Manager::Networkd => networkd(wanted, host),
+    }
+}
+
+/// Whether an interface is there.
+pub fn is_there(host: &dyn Host, interface: &str) -> Result<bool, Error> {
+    host.exists(&format!("/sys/class/net/{interface}"))
+}
+
+/// Runs a command whose failure leaves the files right and something for a person to know.
+fn attempt(host: &dyn Host, notes: &mut Notes, command: &Command) {
+    notes.extend(host.run(command).err().map(|error| error.to_string()));
+}
+
+fn network_manager(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+    let mut notes = Notes::new();
+    if !programs::has(host, "nmcli")? {
+        units::systemctl(host, "restart", NM_UNIT)?;
+        return Ok(notes);
+    }
+    if units::state(host, NM_UNIT)?.as_deref() != Some("active") {
+        units::systemctl(host, "start", NM_UNIT)?;
+    }
+    host.run(&Command::new("nmcli", ["connection", "reload"]))?;
+    let list = Command::new("nmcli", ["-t", "-f", "NAME", "connection", "show"]);
+    let known = host.ask(&list)?.ok(&list)?.stdout;
+    for draft in keyfile::drafts(wanted) {
+        // `-t` puts a backslash before colons and backslashes only; our names have neither.
+        if !known.lines().any(|name| name == keyfile::name(&draft.path)) {
+            return Err(Stop::person(
+                format!("loading `{}`: NetworkManager does not take it", draft.path),
+                "`journalctl -u NetworkManager` says why",
+            ));
+        }
+    }
+    // Wireless networks come by themselves, the preferred one first; so does an interface that has no link yet.
+    let wireless =
+        wanted.wireless_address().map(|address| (&address.interface, "pikube-wifi-1".to_owned()));
+    let wired = wanted
+        .wired()
+        .map(|address| (&address.interface, format!("{}{}", keyfile::PREFIX, address.interface)));
+    for (interface, id) in wired.chain(wireless) {
+        if is_there(host, interface)? {
+            let up = Command::new("nmcli", ["--wait", "30", "connection", "up", "id", &id]);
+            attempt(host, &mut notes, &up);
+        }
+    }
+    Ok(notes)
+}
+
+fn netplan(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+    let mut notes = Notes::new();
+    if wanted.networks().len() > 1 {
+        notes.push("netplan prefers no Wi-Fi network to another: the strongest is used".to_owned());
+    }
+    host.run(&Command::new("netplan", ["generate"]))?;
+    host.run(&Command::new("netplan", ["apply"]))?;
+    Ok(notes)
+}
+
+fn dhcpcd(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+    let mut notes = Notes::new();
+    for address in wanted.addresses {
+        if address.address.contains(':') && address.router.is_some() {
+            notes.push(format!(
+                "dhcpcd takes the IPv6 router of `{}` from router advertisements only",
+                address.interface
+            ));
+        }
+    }
+    reconfigure(wanted, host, &mut notes)?;
+    units::systemctl(host, "restart", DHCPCD_UNIT)?;
+    Ok(notes)
+}
+
+/// A wpa_supplicant that runs already reads its file again; one that does not run is started by its manager.
+fn reconfigure(wanted: &Wanted, host: &dyn Host, notes: &mut Notes) -> Result<(), Error> {
+    let interface = wanted.wireless;
+    let socket = format!("/run/wpa_supplicant/{interface}");
+    if wanted.wifi.is_some() && programs::has(host, "wpa_cli")? && host.exists(&socket)? {
+        attempt(host, notes, &Command::new("wpa_cli", ["-i", interface, "reconfigure"]));
+    }
+    Ok(())
+}
+
+/// An interface that the plan no longer names keeps its address until the next boot: cutting it off could cut off more.
+fn ifupdown(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+    let mut notes = Notes::new();
+    for interface in interfaces::names(wanted) {
+        if !is_there(host, interface)? {
+            continue;
+        }
+        // With the new file it may not know how the interface came up: that is no reason not to bring it up anew.
+        let _ = host.run(&Command::new("ifdown", ["--force", interface]));
+        let up = Command::new("ifup", ["--force", interface]);
+        if wanted.is_wireless(interface)
+            || wanted.addresses.iter().all(|a| a.interface != interface)
+        {
+            // No such network in reach, or no DHCP server yet.
+            attempt(host, &mut notes, &up);
+        } else {
+            host.run(&up)?;
+        }
+    }
+    Ok(notes)
+}
+
+fn networkd(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+    let mut notes = Notes::new();
+    if !units::is_enabled(host, NETWORKD_UNIT)? {
+        units::systemctl(host, "enable", NETWORKD_UNIT)?;
+    }
+    let unit = super::wpa_unit(wanted.wireless);
+    if wanted.wifi.is_none() && units::is_enabled(host, &unit)? {
+        // Its settings are gone only where they were ours.
+        if !host.exists(&wpa_supplicant::path_of(wanted.wireless))? {
+            units::systemctl(host, "disable", &unit)?;
+            units::systemctl(host, "stop", &unit)?;
+        }
+    }
+    if wanted.wifi.is_some() {
+        if !units::is_enabled(host, &unit)? {
+            units::systemctl(host, "enable", &unit)?;
+        }
+        if is_there(host, wanted.wireless)? {
+            units::systemctl(host, "restart", &unit)?;
+        }
+    }
+    // `reload` is not known before 244.
+    if units::state(host, NETWORKD_UNIT)?.as_deref() != Some("active")
+        || host.run(&Command::new("networkctl", ["reload"])).is_err()
+    {
+        units::systemctl(host, "restart", NETWORKD_UNIT)?;
+    }
+    for address in wanted.addresses {
+        if is_there(host, &address.interface)? {
+            attempt(
+                host,
+                &mut notes,
+                &Command::new("networkctl", ["reconfigure", &address.interface]),
+            );
+        }
+    }
+    Ok(notes)
+}
