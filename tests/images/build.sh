@@ -34,9 +34,12 @@ key() {
 }
 
 disk_id_of() {   # one for each operating system, the same for its twin; real images have a random one
-  case $1 in debian-*) echo 5069b001 ;; raspios-bookworm-*) echo 5069b002 ;; raspios-trixie-*) echo 5069b003 ;; esac
+  case $1 in debian-*) echo 5069b001 ;; raspios-bookworm-*) echo 5069b002 ;; raspios-trixie-*) echo 5069b003 ;;
+    ubuntu-*) echo 5069b004 ;; hypriot-*) echo 5069b005 ;; esac
 }
-release_of() { case $1 in raspios-bookworm-*) echo bookworm ;; *) echo trixie ;; esac; }
+# Neither Ubuntu nor the releases that HypriotOS is made of can be had from Debian's mirror: what looks like Ubuntu 24.04
+# has the cloud-init of trixie (25.1.4), what looks like HypriotOS 1.12.3 that of bookworm (22.4.2; the real one is 18.3).
+release_of() { case $1 in raspios-bookworm-* | hypriot-*) echo bookworm ;; *) echo trixie ;; esac; }
 
 # Kernel and initrds of one release, for all families and both architectures.
 release_parts() {

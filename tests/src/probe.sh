@@ -6,11 +6,14 @@ boot=$(dirname "$0")
 facts=$boot/pikube-test-facts.txt
 agent=/usr/local/lib/pikube/pikube-agent
 
-# The agent's unit is at rest when nothing starts it again by itself; at most 15 minutes.
+# Where cloud-init starts the agent, that is the last thing it does, long after the system is up.
+cloud=$(command -v cloud-init) && timeout 900 cloud-init status --wait >/dev/null
+
+# The agent's unit is at rest when nothing starts it again by itself, now or by a job in the queue; at most 15 minutes.
 tries=0
 while [ "$tries" -lt 900 ]; do
   case $(systemctl show -p ActiveState --value pikube-agent.service) in
-    inactive | failed) break ;;
+    inactive | failed) systemctl list-jobs --no-legend | grep -q ' pikube-agent\.service ' || break ;;
   esac
   tries=$((tries + 1))
   sleep 1
@@ -52,6 +55,7 @@ section() {
   section modules cat /proc/modules
   section sysctl sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables
   section machine-id cat /etc/machine-id
+  section cloud-init sh -c '[ -z "$1" ] || "$1" status --long' status "$cloud"
   section marker sh -c 'ls -l /var/lib/pikube/done'
   section agent-unit systemctl show pikube-agent.service -p LoadState -p ActiveState -p SubState -p Result -p UnitFileState -p StatusText
   section agent-status "$agent" status --format json
