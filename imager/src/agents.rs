@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use pikube_config::names;
 use thiserror::Error;
 
+use crate::boot::Bits;
+
 /// Built in by `build.rs`: architecture and binary; empty in a build without `make agents`.
 static BUILT_IN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/agents.rs"));
 
@@ -84,9 +86,10 @@ impl Agents {
         self.0.iter().collect()
     }
 
-    /// Those that a 64-bit system runs.
-    pub fn for_64_bit(&self) -> Vec<&Agent> {
-        self.0.iter().filter(|agent| agent.architecture != "armv7").collect()
+    /// Those that a system of this word size runs.
+    pub fn for_bits(&self, bits: Bits) -> Vec<&Agent> {
+        let able = |agent: &&Agent| (agent.architecture == "armv7") == (bits == Bits::ThirtyTwo);
+        self.0.iter().filter(able).collect()
     }
 }
 

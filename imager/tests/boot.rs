@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use piflash::agents::Agents;
-use piflash::boot::{self, BootError, NodeFiles};
+use piflash::boot::{self, BootError, Extras, NodeFiles};
 use piflash::image::{self, Head};
 use pikube_config::{FirstbootPlan, Secrets, names};
 use support::{Fat, TestImage};
@@ -33,7 +33,8 @@ fn head(image: &TestImage) -> Head {
 fn edited(image: &TestImage, agents: &Agents) -> (tempfile::NamedTempFile, boot::Prepared) {
     let head = head(image);
     let survey = boot::survey(&head).unwrap();
-    let mut prepared = boot::prepare(&head, &survey.os, &node(), agents).unwrap();
+    let mut prepared =
+        boot::prepare(&head, &survey.os, &node(), agents, &Extras::default()).unwrap();
     let mut volume = tempfile::Builder::new().prefix("pikube-test-").tempfile().unwrap();
     std::io::copy(&mut head.patched(&mut prepared.patch), volume.as_file_mut()).unwrap();
     (volume, prepared)
@@ -99,8 +100,9 @@ fn an_agent_that_fits_to_the_last_cluster_is_written_and_one_more_byte_is_refuse
     let image = TestImage::raspberry_pi_os_trixie(Fat::Sixteen);
     let head = head(&image);
     let os = boot::survey(&head).unwrap().os;
-    let prepare =
-        |size: usize| boot::prepare(&head, &os, &node(), &support::agents(&[("arm64", size)]));
+    let prepare = |size: usize| {
+        boot::prepare(&head, &os, &node(), &support::agents(&[("arm64", size)]), &Extras::default())
+    };
     // Between 1 and 16 MiB the answer changes once; wherever that is, `Ok` must mean clean and whole.
     let (mut small, mut large) = (1 << 20, 16 << 20);
     assert!(prepare(small).is_ok());
@@ -126,7 +128,9 @@ fn a_hook_of_another_tool_is_refused() {
     let head = head(&image);
     let os = boot::survey(&head).unwrap().os;
     let agents = support::agents(&[("arm64", 100)]);
-    let Err(error) = boot::prepare(&head, &os, &node(), &agents) else { panic!("accepted") };
+    let Err(error) = boot::prepare(&head, &os, &node(), &agents, &Extras::default()) else {
+        panic!("accepted")
+    };
     assert!(error.to_string().contains("/boot/firstrun.sh"), "{error}");
 }
 

@@ -331,21 +331,19 @@ fn garbage_behind_the_compressed_image_leaves_a_card_that_does_not_boot() {
 
 #[test]
 fn systems_that_cannot_be_prepared_are_refused_by_name() {
-    let thirty_two = support::CONFIG.replace("arm_64bit=1", "");
     type Files<'a> = &'a [(&'a str, &'a str)];
     let cases: [(Files, &[&str]); 5] = [
         (
             &[
-                ("config.txt", &thirty_two),
-                ("issue.txt", support::ISSUE),
-                ("cmdline.txt", support::TRIXIE_CMDLINE),
-                ("kernel7.img", "x"),
+                ("config.txt", "dtparam=audio=on\n"),
+                ("issue.txt", "Raspberry Pi reference 2019-04-08\nGenerated using pi-gen\n"),
+                ("cmdline.txt", "root=x quiet init=/usr/lib/raspi-config/init_resize.sh\n"),
             ],
-            &["32 bit", "legacy line"],
+            &["Raspbian stretch", "systemd", "buster to trixie"],
         ),
         (
-            &[("os-release", "HYPRIOT_IMAGE_VERSION=\"v1.12.3\"\n")],
-            &["HypriotOS v1.12.3", "trixie"],
+            &[("os-release", "HYPRIOT_IMAGE_VERSION=\"v1.6.0\"\n")],
+            &["HypriotOS v1.6.0", "before 1.7", "1.7 to 1.12"],
         ),
         (&[("EFI.txt", "x")], &["no operating system that piflash knows"]),
         (
@@ -362,13 +360,35 @@ fn systems_that_cannot_be_prepared_are_refused_by_name() {
                 ("issue.txt", support::ISSUE),
                 ("cmdline.txt", "\n"),
             ],
-            &["booted before"],
+            &["`cmdline.txt` is empty"],
         ),
     ];
     for (files, words) in cases {
         let desk = Desk::with_image(TestImage::with_files(Fat::ThirtyTwo, files));
         desk.refuses(desk.good().args(["card.img", "--yes"]), 1, words);
     }
+}
+
+#[test]
+fn a_32_bit_system_is_prepared_with_its_agent_and_a_warning() {
+    let config = support::CONFIG.replace("arm_64bit=1", "");
+    let files = [
+        ("config.txt", config.as_str()),
+        ("issue.txt", support::ISSUE),
+        ("cmdline.txt", support::TRIXIE_CMDLINE),
+        ("kernel7.img", "x"),
+    ];
+    let desk = Desk::with_image(TestImage::with_files(Fat::ThirtyTwo, &files));
+    support::write_agents(desk.folder.path(), &[("arm64", 1 << 20), ("armv7", 1 << 20)]);
+    let output = desk.good().args(["--dry-run", "card.img"]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(
+        errors.contains("Raspberry Pi OS trixie, 32 bit: it is prepared without Kubernetes"),
+        "{errors}"
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("pikube-agent-armv7") && !text.contains("arm64"), "{text}");
 }
 
 #[test]

@@ -1,10 +1,14 @@
-//! Which files of the boot partition change for one node: pure, from operating system and plan to a list of edits.
+//! Which files of the boot partition change for one node: pure, from operating system, plan and what lies there.
 
-use pikube_config::{FirstbootPlan, Problems, Secrets, Swap, names};
+use pikube_config::{FirstbootPlan, Problem, Problems, Secrets, names};
 use zeroize::Zeroizing;
 
-use super::cmdline::{self, Additions, CmdlineError};
-use super::family::{Family, Os};
+use super::cmdline::{self, CmdlineError, HookTokens, Wanted};
+use super::config_txt::{self, ConfigError};
+use super::extras::Extras;
+use super::flags::flags;
+use super::os::{Family, Hook, Os};
+use super::seed;
 use crate::agents::Agent;
 
 /// The launcher and the unit travel inside piflash.
@@ -14,9 +18,11 @@ const UNIT: &str = include_str!("../../../units/pikube-agent.service");
 /// One file of the boot partition that is created or replaced.
 #[derive(Clone)]
 pub struct Edit {
-    /// Name in the root directory.
+    /// Name in the root directory; `current/cmdline.txt` is the one path with a folder.
     pub name: String,
-    /// What was there before.
+    /// Whether a file of this name was there before.
+    pub replaces: bool,
+    /// What was in it; absent for what is not shown line by line.
     pub before: Option<Vec<u8>>,
     /// What will be there.
     pub after: Zeroizing<Vec<u8>>,
@@ -29,15 +35,30 @@ pub struct Edit {
 pub enum Show {
     /// Line by line.
     Text,
-    /// Its size only: a program of ours.
+    /// Its size only: a program of ours, or a file that a person knows.
     Size,
     /// Its size only: it holds secrets.
     Secret,
 }
 
 impl Edit {
-    fn new(name: &str, after: impl Into<Vec<u8>>, show: Show) -> Self {
-        Self { name: name.to_owned(), before: None, after: Zeroizing::new(after.into()), show }
+    pub(super) fn new(name: &str, after: impl Into<Vec<u8>>, show: Show) -> Self {
+        let (name, after) = (name.to_owned(), Zeroizing::new(after.into()));
+        Self { name, replaces: false, before: None, after, show }
+    }
+
+    /// The lines that go and the lines that come, between those that are the same at both ends.
+    pub fn changed_lines(&self) -> (Vec<String>, Vec<String>) {
+        let lines = |bytes: &[u8]| -> Vec<String> {
+            String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
+        };
+        let (before, after) =
+            (lines(self.before.as_deref().unwrap_or_default()), lines(&self.after));
+        let same = |pair: &(&String, &String)| pair.0 == pair.1;
+        let start = before.iter().zip(&after).take_while(same).count();
+        let end =
+            before[start..].iter().rev().zip(after[start..].iter().rev()).take_while(same).count();
+        (before[start..before.len() - end].to_vec(), after[start..after.len() - end].to_vec())
     }
 }
 
@@ -50,49 +71,145 @@ pub struct NodeFiles {
     pub secrets: Secrets,
 }
 
-/// The edits for one node, agents first so that a short partition is noticed before anything small is written.
+/// What lies on the boot partition already and matters here.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The kernel command line's file.
+    pub cmdline: Vec<u8>,
+    /// `config.txt`.
+    pub config: Option<Vec<u8>>,
+    /// cloud-init's `user-data`.
+    pub user_data: Option<Vec<u8>>,
+    /// cloud-init's `meta-data`.
+    pub meta_data: Option<Vec<u8>>,
+    /// An earlier plan that can be read.
+    pub plan: Option<FirstbootPlan>,
+    /// Whether the launcher has run.
+    pub launched: bool,
+}
+
+impl Found {
+    /// The plan to write: the one that is there where nothing but the day differs, else the new one.
+    fn plan(&self, new: &FirstbootPlan) -> FirstbootPlan {
+        let undated = |plan: &FirstbootPlan| FirstbootPlan { flashed_at: None, ..plan.clone() };
+        match &self.plan {
+            Some(old) if undated(old) == undated(new) => old.clone(),
+            _ => new.clone(),
+        }
+    }
+}
+
+/// What the launcher installs, agents first so that a short partition is noticed before anything small is written.
+/// Where all of it lies there already, the launcher has nothing to do.
 ///
 /// # Errors
-/// A plan the agent would refuse, or a command line that cannot be edited.
-pub fn edits(
-    os: &Os,
-    node: &NodeFiles,
-    agents: &[&Agent],
-    cmdline: &[u8],
-) -> Result<Vec<Edit>, EditError> {
+/// A plan the agent would refuse.
+pub fn payload(node: &NodeFiles, agents: &[&Agent], found: &Found) -> Result<Vec<Edit>, EditError> {
     let mut edits: Vec<Edit> = agents
         .iter()
         .map(|agent| Edit::new(&agent.file_name(), agent.binary.to_vec(), Show::Size))
         .collect();
-    edits.push(Edit::new(names::PLAN, node.plan.to_toml()?, Show::Text));
+    edits.push(Edit::new(names::PLAN, found.plan(&node.plan).to_toml()?, Show::Text));
     if !node.secrets.is_empty() {
         edits.push(Edit::new(names::SECRETS, node.secrets.to_toml()?.as_bytes(), Show::Secret));
     }
     edits.push(Edit::new(names::LAUNCHER, LAUNCHER, Show::Size));
     edits.push(Edit::new(names::UNIT, UNIT, Show::Size));
-    if os.family != Family::Debian && node.plan.user.is_some() {
-        // sshswitch.service of raspberrypi-sys-mods enables sshd when it finds this name.
-        edits.push(Edit::new("ssh", Vec::new(), Show::Text));
-    }
-    let additions = Additions {
-        flags: flags(os.family, node.plan.system.swap),
-        launcher: format!("{}/{}", os.mount, names::LAUNCHER),
-    };
-    edits.push(Edit::new("cmdline.txt", cmdline::edit(cmdline, &additions)?, Show::Text));
     Ok(edits)
 }
 
-/// Kernel flags that must be there before the agent runs, so that it needs no reboot of its own.
-fn flags(family: Family, swap: Swap) -> Vec<&'static str> {
-    let mut flags = Vec::new();
-    // The Pi's device tree says cgroup_disable=memory; Debian's kernel and device tree do not.
-    if family != Family::Debian {
-        flags.push("cgroup_enable=memory");
+/// What the firmware, the kernel and cloud-init read, and a person's own files. `armed` says that the launcher has to
+/// run; what only its run needs is left alone otherwise.
+///
+/// # Errors
+/// [`EditError`].
+pub fn settings(
+    os: &Os,
+    node: &NodeFiles,
+    extras: &Extras,
+    found: &Found,
+    armed: bool,
+) -> Result<(Vec<Edit>, Vec<String>), EditError> {
+    let plan = found.plan(&node.plan);
+    let mut warnings = Vec::new();
+    let mut edits: Vec<Edit> = extras
+        .files()
+        .iter()
+        .map(|file| Edit::new(&file.name, file.content.clone(), Show::Size))
+        .collect();
+    if armed && os.family == Family::RaspberryPiOs && plan.user.is_some() {
+        // sshswitch.service of raspberrypi-sys-mods enables sshd when it finds this name. `userconf.txt`, which names
+        // the first user since 2022-04, is not needed: the launcher masks userconfig.service, which would wait for it
+        // on the screen, and the agent makes the user. A password's hash would lie readable on the card besides.
+        edits.push(Edit::new("ssh", Vec::new(), Show::Text));
     }
-    if family == Family::RaspberryPiOsTrixie && swap == Swap::Off {
-        flags.push("systemd.zram=0");
+    if let Some(clock) = fake_hwclock(os, &plan).filter(|_| found.plan.as_ref() != Some(&plan)) {
+        edits.push(Edit::new("fake-hwclock.data", clock, Show::Text));
     }
-    flags
+    let config = found.config.as_deref().unwrap_or_default();
+    let lines = config_lines(os, &plan, extras);
+    if !lines.is_empty() && os.family == Family::Debian {
+        warnings.push(
+            "Debian writes `config.txt` anew with every update of kernel or firmware: the lines of piflash are gone then"
+                .to_owned(),
+        );
+    }
+    let config_after = config_txt::edit(config, &lines)?;
+    if config_after != config {
+        edits.push(Edit::new("config.txt", config_after, Show::Text));
+    }
+    let seed = seed::Seed { os, plan: &plan, extras, found, armed };
+    edits.extend(seed.edits(node.secrets.password_hash.is_some(), &mut warnings)?);
+    edits.extend(command_line(os, &plan, found, armed)?);
+    Ok((edits, warnings))
+}
+
+/// The edited command line; nothing where its tokens are as they should be, whatever the blanks between them: the
+/// launcher leaves some behind when it takes its hook out.
+fn command_line(
+    os: &Os,
+    plan: &FirstbootPlan,
+    found: &Found,
+    armed: bool,
+) -> Result<Option<Edit>, EditError> {
+    let wanted = Wanted {
+        flags: flags(os, plan),
+        outdated: found.plan.as_ref().map(|old| flags(os, old)).unwrap_or_default(),
+        hook: match os.hook {
+            Hook::CloudInit => HookTokens::Without,
+            Hook::SystemdRun if armed => HookTokens::With(launcher_path(os)),
+            Hook::SystemdRun => HookTokens::Keep,
+        },
+    };
+    let after = cmdline::edit(&found.cmdline, &wanted)?;
+    let before = String::from_utf8_lossy(&found.cmdline);
+    let first_line = before.lines().next().unwrap_or("");
+    let same = cmdline::split(first_line.trim_end()) == cmdline::split(after.trim_end());
+    Ok((!same).then(|| Edit::new(&os.cmdline, after, Show::Text)))
+}
+
+/// Where the booted system sees the launcher.
+pub(super) fn launcher_path(os: &Os) -> String {
+    format!("{}/{}", os.mount, names::LAUNCHER)
+}
+
+/// HypriotOS since 1.12 takes its first idea of the time from this file on the boot partition.
+fn fake_hwclock(os: &Os, plan: &FirstbootPlan) -> Option<String> {
+    let reads = os.family == Family::Hypriot && os.version >= Some((1, 12, 0));
+    let flashed_at = plan.flashed_at.filter(|_| reads)?;
+    Some(format!("{}\n", flashed_at.strftime("%Y-%m-%d %H:%M:%S")))
+}
+
+fn config_lines(os: &Os, plan: &FirstbootPlan, extras: &Extras) -> Vec<String> {
+    const NO_UART: &str = "enable_uart=0";
+    let mut lines = extras.config_txt().to_vec();
+    // HypriotOS 1.7 turns the serial console on, and then a Pi 3 has no wlan0.
+    let no_wlan = os.family == Family::Hypriot && os.version < Some((1, 8, 0));
+    if no_wlan && plan.wifi.is_some() && !lines.iter().any(|line| line.starts_with("enable_uart="))
+    {
+        lines.push(NO_UART.to_owned());
+    }
+    lines
 }
 
 /// Why there are no edits.
@@ -101,7 +218,52 @@ pub enum EditError {
     /// See [`CmdlineError`].
     #[error(transparent)]
     Cmdline(#[from] CmdlineError),
+    /// See [`ConfigError`].
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The plan or the secrets.
     #[error("{0}")]
     Plan(#[from] Problems),
+    /// The `user-data` that lies on the card.
+    #[error(
+        "somebody changed the `user-data` of this image, and it cannot be combined with the agent's: {0}"
+    )]
+    FoundUserData(Problem),
+    /// A `user-data` was given for a system that does not read it.
+    #[error("{0} does not read `user-data` from its boot partition")]
+    NoCloudInit(String),
+    /// Two names for one node.
+    #[error("the `user-data` sets the host name `{theirs}`, and the card is for `{ours}`")]
+    Hostname {
+        /// In the user-data.
+        theirs: String,
+        /// In the plan.
+        ours: String,
+    },
+    /// Python 2.
+    #[error(
+        "the `user-data` has letters that are not ASCII, which the cloud-init of {0} cannot read"
+    )]
+    NotAscii(String),
+}
+
+impl EditError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            EditError::Cmdline(CmdlineError::ForeignHook(_)) => {
+                "start from the image as its makers publish it, not customised by another tool".into()
+            }
+            EditError::Config(ConfigError::OpenBlock) => "remove that line from `config.txt`".into(),
+            EditError::FoundUserData(_) => {
+                "start from the image as its makers publish it, and give your own file with `--user-data`".into()
+            }
+            EditError::NoCloudInit(_) => {
+                "give the settings as options of piflash; Raspberry Pi OS reads `user-data` since trixie".into()
+            }
+            EditError::Hostname { .. } => "take `hostname` and `fqdn` out of the user-data".into(),
+            EditError::NotAscii(_) => "write it with ASCII letters only".into(),
+            EditError::Cmdline(_) | EditError::Plan(_) => return None,
+        })
+    }
 }

@@ -3,13 +3,16 @@
 //! Rules that its version 0.3.6 imposes (design's reference, `codebases` §0): no directories, always truncate,
 //! a time provider of our own, and `unmount` checked.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use fatfs::{FatType, FileSystem, FsOptions};
 use thiserror::Error;
 
 /// Largest file that is read whole, bytes: everything piflash reads is text.
 const MAX_READ_BYTES: u64 = 1 << 20;
+
+/// Bytes that are compared at a time.
+const COMPARED_BYTES: usize = 64 << 10;
 
 /// What went wrong on the volume.
 #[derive(Debug, Error)]
@@ -95,7 +98,38 @@ impl<T: Read + Write + Seek> BootFs<T> {
         Ok(Some(content))
     }
 
-    /// Creates the file or replaces its content.
+    /// Size of the file in bytes, `None` where there is none.
+    ///
+    /// # Errors
+    /// Reading the directory, or a folder of that name.
+    pub fn size(&self, name: &str) -> Result<Option<u64>, FatError> {
+        let Some(mut file) = self.open_file(name)? else { return Ok(None) };
+        let fail = |source| FatError::File { action: "reading", name: name.to_owned(), source };
+        file.seek(SeekFrom::End(0)).map(Some).map_err(fail)
+    }
+
+    /// Whether the file is there with exactly this content.
+    ///
+    /// # Errors
+    /// Reading.
+    pub fn holds(&self, name: &str, content: &[u8]) -> Result<bool, FatError> {
+        if self.size(name)? != Some(content.len() as u64) {
+            return Ok(false);
+        }
+        let Some(mut file) = self.open_file(name)? else { return Ok(false) };
+        let fail = |source| FatError::File { action: "reading", name: name.to_owned(), source };
+        let mut piece = vec![0; COMPARED_BYTES];
+        for expected in content.chunks(COMPARED_BYTES) {
+            let piece = &mut piece[..expected.len()];
+            file.read_exact(piece).map_err(fail)?;
+            if piece != expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Creates the file or replaces its content. A folder in the name must be there.
     ///
     /// # Errors
     /// Writing; a full volume among them.

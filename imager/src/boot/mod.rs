@@ -1,21 +1,34 @@
 //! The boot partition: recognises the operating system, plans the edits, and applies them to each card's own copy.
+//!
+//! * [`recognise`]: what is there ► which [`Os`]; pure.
+//! * `edits`: operating system + plan + what a person adds ► files; pure. Each kind of file has its module.
+//! * [`prepare`]: files ► changed sectors of one card.
 
 pub mod cmdline;
+pub mod config_txt;
 mod edits;
+mod extras;
 mod family;
 mod fat;
+mod flags;
+mod meta_data;
+mod os;
+mod prepare;
+mod seed;
+mod user_data;
 
+use pikube_config::{Problems, names};
 use thiserror::Error;
 
-use crate::agents::Agents;
 use crate::image::{Head, Patch};
 
 pub use edits::{Edit, EditError, NodeFiles, Show};
-pub use family::{Family, Os, SUPPORTED, Signs, Unsupported, recognise};
+pub use extras::{ExtraFile, Extras};
+pub use family::{SUPPORTED, Signs, Unsupported, cmdline_path, recognise};
 pub use fat::{BootFs, FatError};
-
-/// Left free on the boot partition for what the OS and the agent write there, bytes.
-const RESERVE_BYTES: u64 = 256 << 10;
+pub use os::{Bits, Family, Hook, Os, Release};
+pub use prepare::{Prepared, existing_plan, prepare};
+pub use user_data::UserData;
 
 /// Why a boot partition cannot be prepared. Nothing has been written to any card then.
 #[derive(Debug, Error)]
@@ -29,9 +42,12 @@ pub enum BootError {
     /// See [`EditError`].
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// A plan on the card that cannot be read.
+    #[error("the plan on the card, `{plan}`, cannot be read: {0}", plan = names::PLAN)]
+    Plan(Problems),
     /// No command line to hook into.
-    #[error("the boot partition has no `cmdline.txt`")]
-    NoCmdline,
+    #[error("the boot partition has no `{0}`")]
+    NoCmdline(String),
     /// Not enough room.
     #[error("the boot partition is full: {needed} bytes are needed and {free} are free")]
     Full {
@@ -41,27 +57,27 @@ pub enum BootError {
         free: u64,
     },
     /// There is no agent to put there.
-    #[error("this piflash has no agent for 64-bit systems built in")]
-    NoAgent,
+    #[error("this piflash has no agent for {0} systems built in")]
+    NoAgent(Bits),
 }
 
 impl BootError {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            BootError::Unsupported(_) => Some(format!("use {SUPPORTED}")),
-            BootError::Edit(EditError::Cmdline(cmdline::CmdlineError::ForeignHook(_))) => Some(
-                "start from the image as its makers publish it, not customised by another tool"
-                    .into(),
-            ),
-            BootError::NoCmdline | BootError::Fat(_) => {
+            BootError::Unsupported(error) => Some(error.help()),
+            BootError::Edit(error) => error.help(),
+            BootError::Plan(_) => Some("write the card anew".into()),
+            BootError::NoCmdline(_) | BootError::Fat(_) => {
                 Some(format!("check the image; piflash prepares {SUPPORTED}"))
             }
-            BootError::Full { .. } => Some("start from the image as its makers publish it".into()),
-            BootError::NoAgent => {
+            BootError::Full { .. } => Some(
+                "add fewer or smaller files, and start from the image as its makers publish it"
+                    .into(),
+            ),
+            BootError::NoAgent(_) => {
                 Some("build it with `make install`, or name a folder with `--agent-dir`".into())
             }
-            BootError::Edit(_) => None,
         }
     }
 }
@@ -79,15 +95,7 @@ pub struct Survey {
     pub free_bytes: u64,
 }
 
-/// One node's boot partition: what changes, and the changed sectors.
-pub struct Prepared {
-    /// The files, in the order in which they are written.
-    pub edits: Vec<Edit>,
-    /// The changed sectors.
-    pub patch: Patch,
-}
-
-/// Reads the boot partition of the image.
+/// Reads the boot partition of an image, or of a card.
 ///
 /// # Errors
 /// [`BootError`]: not a FAT volume, or an operating system that piflash does not prepare.
@@ -97,72 +105,24 @@ pub fn survey(head: &Head) -> Result<Survey, BootError> {
     let text = |name: &str| -> Result<Option<String>, FatError> {
         Ok(fs.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };
+    let config = text("config.txt")?;
+    let cmdline = cmdline_path(config.as_deref().unwrap_or(""));
     let signs = Signs {
         label: fs.label(),
-        config: text("config.txt")?,
-        cmdline: text("cmdline.txt")?,
+        cmdline: text(&cmdline)?,
+        config,
         issue: text("issue.txt")?,
         os_release: text("os-release")?,
+        network_config: text("network-config")?,
+        readme: text("README")?,
+        cloud_init: fs.exists("user-data")? && fs.exists("meta-data")?,
         kernel_32: fs.exists("kernel.img")? || fs.exists("kernel7.img")?,
+        user_config: fs.exists("usercfg.txt")?,
+        launched: fs.exists(names::LAUNCH_LOG)?,
     };
     let os = recognise(&signs)?;
     if signs.cmdline.is_none() {
-        return Err(BootError::NoCmdline);
+        return Err(BootError::NoCmdline(cmdline));
     }
     Ok(Survey { os, label: signs.label.clone(), fat: fs.kind(), free_bytes: fs.free()?.0 })
-}
-
-/// Edits one node's copy of the boot partition.
-///
-/// # Errors
-/// [`BootError`]; the copy is discarded then.
-pub fn prepare(
-    head: &Head,
-    os: &Os,
-    node: &NodeFiles,
-    agents: &Agents,
-) -> Result<Prepared, BootError> {
-    let mut patch = Patch::default();
-    let fs = BootFs::open(head.patched(&mut patch))?;
-    let cmdline = fs.read("cmdline.txt")?.ok_or(BootError::NoCmdline)?;
-    let (free, cluster) = fs.free()?;
-    let mut edits = Vec::new();
-    // All agents where they fit; else only those that the operating system can run.
-    for choice in [agents.all(), agents.for_64_bit()] {
-        if choice.is_empty() {
-            return Err(BootError::NoAgent);
-        }
-        edits = edits::edits(os, node, &choice, &cmdline)?;
-        for edit in &mut edits {
-            if edit.show == Show::Text {
-                edit.before = fs.read(&edit.name)?;
-            }
-        }
-        let needed = needed(&edits, cluster);
-        if needed <= free {
-            break;
-        }
-        if choice.len() == agents.for_64_bit().len() {
-            return Err(BootError::Full { needed, free });
-        }
-    }
-    for edit in &edits {
-        fs.write(&edit.name, &edit.after)?;
-    }
-    fs.close()?;
-    Ok(Prepared { edits, patch })
-}
-
-/// Bytes in whole clusters that the edits take beyond what their predecessors hold, with a cluster per file for the
-/// growth of the root directory, and the reserve.
-fn needed(edits: &[Edit], cluster: u64) -> u64 {
-    let clusters = |bytes: usize| (bytes as u64).div_ceil(cluster);
-    let files: u64 = edits
-        .iter()
-        .map(|edit| {
-            let before = edit.before.as_ref().map_or(0, |before| clusters(before.len()));
-            (clusters(edit.after.len()) + 1).saturating_sub(before)
-        })
-        .sum();
-    files * cluster + RESERVE_BYTES
 }

@@ -4,11 +4,12 @@
 //! * [`open`] opens a target exclusively, checks again that it is the same card, and gives a [`Destination`].
 //! * [`write`] writes one image to any number of destinations from one decode, each with its own patch, reads
 //!   everything back and makes the cards bootable last.
-//! * [`read`] looks at a card that exists.
+//! * [`read`] looks at a card that exists, [`amend`] changes files of its boot partition.
 //!
 //! The only place with ioctls and io_uring, and with the `unsafe` that they need. Nothing here prints.
 
 mod ahead;
+mod amend;
 mod buffer;
 mod capacity;
 mod contents;
@@ -34,6 +35,7 @@ mod system;
 mod udisks;
 mod write;
 
+pub use amend::amend;
 pub use contents::{Contents, FileSystem, PartitionOnCard};
 pub use destination::Destination;
 pub use device::{Device, open};

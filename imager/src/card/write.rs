@@ -68,7 +68,7 @@ pub struct Written {
 /// A card that fails does so alone. `cancelled` is looked at between chunks and not any more when a card is being
 /// made bootable.
 ///
-/// Memory: 24 MiB of chunks (6 of 4 MiB) for any number of cards, 1 MiB (3 with verification) and a thread for each
+/// Memory: 24 MiB of chunks (6 of 4 MiB) for any number of cards, 1 MiB (3 with verification) and a thread (two without io_uring) for each
 /// card, 256 bytes of digests per MiB of image, beside `head` and the decoder.
 pub fn write(
     head: &Head,

@@ -22,7 +22,7 @@ pub(super) fn show(cards: &[Card], prepared: &[Prepared], console: &Console) {
 fn describe(edits: &[Edit]) -> String {
     let mut text = String::new();
     for edit in edits {
-        let verb = if edit.before.is_some() { "changed" } else { "new" };
+        let verb = if edit.replaces { "changed" } else { "new" };
         let size = ByteSize(edit.after.len() as u64).short();
         match edit.show {
             Show::Size => {
@@ -33,18 +33,17 @@ fn describe(edits: &[Edit]) -> String {
             }
             Show::Text => {
                 let _ = writeln!(text, "{verb:<8} {}, {size}", edit.name);
-                if let Some(before) = &edit.before {
-                    lines(&mut text, '-', before);
-                }
-                lines(&mut text, '+', &edit.after);
+                let (gone, come) = edit.changed_lines();
+                lines(&mut text, '-', &gone);
+                lines(&mut text, '+', &come);
             }
         }
     }
     text
 }
 
-fn lines(text: &mut String, mark: char, content: &[u8]) {
-    for line in String::from_utf8_lossy(content).lines() {
+fn lines(text: &mut String, mark: char, lines: &[String]) {
+    for line in lines {
         let _ = writeln!(text, "         {mark} {line}");
     }
 }

@@ -1,6 +1,6 @@
 //! Arguments → settings: reads the files that options name, judges nothing else.
 
-use crate::cli::WriteArgs;
+use crate::cli::SettingsArgs;
 use crate::failure::{Exit, Failure};
 use crate::plan::{self, NetworkSettings, Settings, WifiSettings};
 
@@ -8,19 +8,17 @@ use crate::plan::{self, NetworkSettings, Settings, WifiSettings};
 ///
 /// # Errors
 /// A password among the arguments; a file that cannot be used.
-pub(super) fn of(args: &WriteArgs) -> Result<Settings, Failure> {
+pub(super) fn of(args: &SettingsArgs) -> Result<Settings, Failure> {
     if args.password.is_some() {
         let message =
             "a password is among the arguments, where every user of this computer can read it";
         return Err(Failure::new(Exit::Usage, message)
             .help("put it in a file: `--password-file FILE`, `--wifi-password-file FILE`"));
     }
-    let password = args.password_file.as_deref().map(plan::hash_password_file).transpose()?;
+    let password = args.password_file.as_deref().map(plan::read_password).transpose()?;
     let wifi_passwords =
         args.wifi_password_file.as_deref().map(plan::read_passwords).transpose()?;
     Ok(Settings {
-        hostname: args.hostname.clone(),
-        role: args.role.into(),
         timezone: args.timezone.clone(),
         ntp: args.ntp.clone(),
         locale: args.locale.clone(),
@@ -28,7 +26,7 @@ pub(super) fn of(args: &WriteArgs) -> Result<Settings, Failure> {
         user: args.user.clone(),
         ssh_keys: plan::read_key_files(&args.ssh_key)?,
         password,
-        swap: args.swap.into(),
+        swap: args.swap.map(Into::into),
         apt_mirror: args.apt_mirror.clone(),
         apt_proxy: args.apt_proxy.clone(),
         network: NetworkSettings {

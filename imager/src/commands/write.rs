@@ -7,7 +7,7 @@ use super::cards::{self, Card};
 use super::receipt::{self, Source};
 use super::{dry_run, images, settings};
 use crate::agents::Agents;
-use crate::boot::{self, Survey};
+use crate::boot::{self, Bits, Extras, Prepared, Survey};
 use crate::card::eject;
 use crate::card::{self, Job, Options, Request, Written};
 use crate::cli::WriteArgs;
@@ -27,8 +27,10 @@ pub fn run(
     console: &Console,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
-    let settings = settings::of(args)?;
-    let nodes = plan::nodes(&settings, &laptop(), args.cards.len(), moment::flashing())?;
+    let settings = settings::of(&args.settings)?;
+    let identity = (args.hostname.as_str(), args.role.into());
+    let cards = args.cards.len();
+    let nodes = plan::nodes(identity, &settings, &laptop(), cards, moment::flashing())?;
     let agents = match &args.agent_dir {
         Some(folder) => Agents::from_folder(folder)?,
         None => Agents::built_in(),
@@ -46,14 +48,14 @@ pub fn run(
     console.note(&format!("reading {name}"));
     let (head, rest) = image.into_head(interrupted, &mut |_| {})?;
     let survey = boot::survey(&head)?;
-    if !survey.os.family.has_locales() {
+    if !survey.os.has_locales() {
         for card in &mut cards {
             plan::without_locale_defaults(&mut card.node, &settings);
         }
     }
-    let (os, size_bytes) = (survey.os.family.name(), rest.size_bytes());
+    let (os, size_bytes) = (survey.os.name(), rest.size_bytes());
     console.note(&describe(&head, &rest, &survey));
-    console.emit(&Message::Image { path: name.clone(), os, size_bytes });
+    console.emit(&Message::Image { path: name.clone(), os: &os, size_bytes });
     for card in &cards {
         console.emit(&card.message());
     }
@@ -65,8 +67,9 @@ pub fn run(
     }
     let prepared = cards
         .iter()
-        .map(|card| boot::prepare(&head, &survey.os, &card.node, &agents))
+        .map(|card| boot::prepare(&head, &survey.os, &card.node, &agents, &Extras::default()))
         .collect::<Result<Vec<_>, _>>()?;
+    warn(&survey, &prepared, console);
     if args.dry_run {
         dry_run::show(&cards, &prepared, console);
         return Ok(worst);
@@ -157,11 +160,28 @@ fn laptop() -> Laptop {
     Laptop::ask("/".as_ref(), |name| std::env::var(name).ok())
 }
 
+/// What holds for all cards is said once.
+fn warn(survey: &Survey, prepared: &[Prepared], console: &Console) {
+    if survey.os.bits == Bits::ThirtyTwo {
+        console.warn(&format!(
+            "{}: it is prepared without Kubernetes; for a node of a cluster use a 64-bit system",
+            survey.os.name()
+        ));
+    }
+    let mut said: Vec<&str> = Vec::new();
+    for warning in prepared.iter().flat_map(|prepared| &prepared.warnings) {
+        if !said.contains(&warning.as_str()) {
+            console.warn(warning);
+            said.push(warning);
+        }
+    }
+}
+
 fn describe(head: &Head, rest: &Rest, survey: &Survey) -> String {
     let size = rest.size_bytes().map(|bytes| format!(", {}", ByteSize(bytes).short()));
     format!(
         "{}{}; boot partition {} `{}`, {}, {} free",
-        survey.os.family.name(),
+        survey.os.name(),
         size.unwrap_or_default(),
         survey.fat,
         survey.label,

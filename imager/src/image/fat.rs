@@ -1,5 +1,7 @@
 //! Recognising a FAT file system by its boot sector (Microsoft FAT specification 1.03); reading it is `boot/`'s work.
 
+use std::ops::Range;
+
 /// Which FAT it is, which is decided by the number of clusters and by nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FatType {
@@ -30,6 +32,12 @@ pub struct FatBootSector {
     pub label: Option<String>,
     /// Volume serial number, as `blkid` shows it in `UUID=XXXX-XXXX`.
     pub serial: u32,
+    /// Where the volume describes itself and which clusters are whose: everything before the root directory and the
+    /// clusters. Bytes from the start of the partition.
+    pub tables: Range<u64>,
+    /// Where the root directory begins: all of it on FAT16, its first cluster on FAT32. Bytes from the start of the
+    /// partition.
+    pub root: Range<u64>,
 }
 
 impl FatBootSector {
@@ -81,12 +89,29 @@ fn parse_any(s: &[u8; 512]) -> Option<AnyFat> {
     if (kind == FatType::Fat32) != fat32_fields {
         return None;
     }
+    let bytes = |sectors: u64| sectors * u64::from(sector_bytes);
+    let tables_end = bytes(system - u64::from(root_sectors));
+    let cluster_bytes = bytes(u64::from(sectors_per_cluster));
+    let root = match kind {
+        FatType::Fat32 => {
+            // Cluster 2 is the first.
+            let begin = tables_end + u64::from(u32_at(44).checked_sub(2)?) * cluster_bytes;
+            begin..begin + cluster_bytes
+        }
+        _ => tables_end..bytes(system),
+    };
     let extended = if kind == FatType::Fat32 { 66 } else { 38 };
     let (serial, label) = (u32_at(extended + 1), &s[extended + 5..extended + 16]);
     let label = String::from_utf8_lossy(label).trim_end().to_owned();
     let named = matches!(s[extended], 0x29) && !label.is_empty() && label != "NO NAME";
     Some(AnyFat {
-        boot_sector: FatBootSector { kind, label: named.then_some(label), serial },
+        boot_sector: FatBootSector {
+            kind,
+            label: named.then_some(label),
+            serial,
+            tables: 0..tables_end,
+            root,
+        },
         total_bytes: u64::from(sectors) * u64::from(sector_bytes),
     })
 }
@@ -108,6 +133,7 @@ mod tests {
         let extended = if fat32 { 66 } else { 38 };
         if fat32 {
             s[36..38].copy_from_slice(&fat_sectors.to_le_bytes());
+            s[44] = 2;
         } else {
             s[17..19].copy_from_slice(&512u16.to_le_bytes());
             s[22..24].copy_from_slice(&fat_sectors.to_le_bytes());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pikube_config::values::{locale, person, wifi};
+use pikube_config::values::{locale, person};
 
 /// What this computer is set to; `None` where it does not say, or says something no node can have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,15 +45,6 @@ impl Laptop {
             user: person,
             ssh_keys: home.map(|home| public_keys(&home.join(".ssh"))).unwrap_or_default(),
         }
-    }
-}
-
-impl Laptop {
-    /// The country of its locale, ISO 3166-1 alpha-2.
-    pub(super) fn country(&self) -> Option<String> {
-        let (_, rest) = self.locale.as_deref()?.split_once('_')?;
-        let country = rest.split(['.', '@']).next()?;
-        wifi::country(country).is_ok().then(|| country.to_owned())
     }
 }
 

@@ -1,13 +1,12 @@
 //! The files behind `--ssh-key` and `--password-file`.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use pikube_config::values::person;
 use secrecy::{ExposeSecret, SecretString};
-use sha_crypt::{PasswordHasher, ShaCrypt};
+use sha_crypt::{PasswordHasher as _, PasswordVerifier as _, ShaCrypt};
 use zeroize::Zeroizing;
 
 use super::PlanError;
@@ -15,39 +14,41 @@ use super::PlanError;
 /// Largest key or password file that is read, bytes: an image named by mistake is not swallowed whole.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// A sha512crypt hash (crypt(5)), which every release from Debian 8 on verifies; `Debug` is redacted.
-#[derive(Clone)]
-pub struct PasswordHash(SecretString);
+/// A password as it was typed; it is kept only until it is hashed. `Debug` is redacted.
+#[derive(Debug, Clone)]
+pub struct Password(SecretString);
 
-impl PasswordHash {
-    /// For the secrets file.
-    pub fn secret(&self) -> SecretString {
-        SecretString::from(self.0.expose_secret())
+impl Password {
+    /// Its sha512crypt hash (crypt(5)), which every release from Debian 8 on verifies, with fresh salt.
+    ///
+    /// # Errors
+    /// What the hash function says: no randomness for the salt.
+    pub(super) fn hash(&self) -> Result<SecretString, String> {
+        let hash = ShaCrypt::default().hash_password(self.0.expose_secret().as_bytes());
+        hash.map(|hash| SecretString::from(hash.as_str())).map_err(|error| error.to_string())
+    }
+
+    /// Whether this hash is of this password.
+    pub(super) fn is(&self, hash: &SecretString) -> bool {
+        sha_crypt::PasswordHash::new(hash.expose_secret()).is_ok_and(|hash| {
+            ShaCrypt::default().verify_password(self.0.expose_secret().as_bytes(), &hash).is_ok()
+        })
     }
 }
 
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash([REDACTED])")
-    }
-}
-
-/// Hashes the first line of the file, without its line end.
+/// The first line of the file, without its line end.
 ///
 /// # Errors
 /// [`PlanError::File`]: unreadable, empty, or not text; never with the content.
-pub fn hash_password_file(path: &Path) -> Result<PasswordHash, PlanError> {
+pub fn read_password(path: &Path) -> Result<Password, PlanError> {
     let text = read(path)?;
     // A trailing newline in the password would make it one that nobody can type.
     let password = text.split(['\n', '\r']).next().unwrap_or("");
-    let wrong = |message: &str| PlanError::File { path: path.to_owned(), message: message.into() };
     if password.is_empty() {
-        return Err(wrong("its first line, the password, is empty"));
+        let message = "its first line, the password, is empty".to_owned();
+        return Err(PlanError::File { path: path.to_owned(), message });
     }
-    let hash = ShaCrypt::default()
-        .hash_password(password.as_bytes())
-        .map_err(|_| wrong("the password cannot be hashed"))?;
-    Ok(PasswordHash(SecretString::from(hash.as_str())))
+    Ok(Password(SecretString::from(password)))
 }
 
 /// The public keys in these files: every line that is not empty and not a comment.
@@ -92,7 +93,6 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sha_crypt::PasswordVerifier as _;
 
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me";
@@ -106,15 +106,14 @@ mod tests {
     #[test]
     fn the_first_line_is_the_password() {
         for content in ["swordfish\n", "swordfish", "swordfish\r\nnot this\n"] {
-            let hash = hash_password_file(file(content.as_bytes()).path()).unwrap();
-            let text = hash.secret();
-            assert_eq!(person::password_hash(text.expose_secret()), Ok(()));
-            let parsed = sha_crypt::PasswordHash::new(text.expose_secret()).unwrap();
-            assert!(ShaCrypt::default().verify_password(b"swordfish", &parsed).is_ok());
-            assert!(!format!("{hash:?}").contains('$'));
+            let password = read_password(file(content.as_bytes()).path()).unwrap();
+            let hash = password.hash().unwrap();
+            assert_eq!(person::password_hash(hash.expose_secret()), Ok(()));
+            assert!(password.is(&hash) && !Password("sword".into()).is(&hash));
+            assert!(!format!("{password:?}").contains("swordfish"));
         }
         for bad in [&b""[..], b"\n", b"\xff\xfe"] {
-            assert!(hash_password_file(file(bad).path()).is_err());
+            assert!(read_password(file(bad).path()).is_err());
         }
     }
 

@@ -1,5 +1,6 @@
 //! Arguments and this computer's own settings → one firstboot plan per card.
 
+mod changed;
 mod hostnames;
 mod laptop;
 mod login;
@@ -18,8 +19,9 @@ use thiserror::Error;
 
 use crate::boot::NodeFiles;
 
+pub use changed::changed;
 pub use laptop::Laptop;
-pub use login::{PasswordHash, hash_password_file, read_key_files};
+pub use login::{Password, read_key_files, read_password};
 pub use network::NetworkSettings;
 pub use wifi::{WifiSettings, read_passwords};
 
@@ -27,12 +29,8 @@ pub use wifi::{WifiSettings, read_passwords};
 const FALLBACK_USER: &str = "pi";
 
 /// What a person asked for, still unchecked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// A name, a list or a range.
-    pub hostname: String,
-    /// For all cards.
-    pub role: Role,
     /// Absent: this computer's.
     pub timezone: Option<String>,
     /// Empty: the operating system's.
@@ -46,9 +44,9 @@ pub struct Settings {
     /// Empty: this computer's.
     pub ssh_keys: Vec<String>,
     /// Absent: no log in by password.
-    pub password: Option<PasswordHash>,
-    /// What becomes of swap.
-    pub swap: Swap,
+    pub password: Option<Password>,
+    /// What becomes of swap. Absent: it goes off.
+    pub swap: Option<Swap>,
     /// Absent: the image's.
     pub apt_mirror: Option<String>,
     /// Absent: the image's.
@@ -79,6 +77,9 @@ pub enum PlanError {
     /// Settings that are wrong, all at once.
     #[error("{0}")]
     Settings(Problems),
+    /// The system has no random numbers.
+    #[error("hashing the password: {0}")]
+    Hash(String),
     /// A file named in an option.
     #[error("reading `{path}`: {message}")]
     File {
@@ -102,54 +103,59 @@ impl PlanError {
             PlanError::Masters(_) => {
                 Some("write the master first, then the others with `--role worker`".into())
             }
-            PlanError::Settings(_) | PlanError::File { .. } => None,
+            PlanError::Settings(_) | PlanError::Hash(_) | PlanError::File { .. } => None,
         }
     }
 }
 
-/// One node's files per card, in the order of the host names.
+/// One node's files per card, in the order of the host names: a name, a list or a range of them.
 ///
 /// # Errors
 /// [`PlanError`]; all wrong settings at once.
 pub fn nodes(
+    (hostname, role): (&str, Role),
     settings: &Settings,
     laptop: &Laptop,
     cards: usize,
     now: Timestamp,
 ) -> Result<Vec<NodeFiles>, PlanError> {
-    let names = hostnames::expand(&settings.hostname)?;
+    let names = hostnames::expand(hostname)?;
     if names.len() != cards {
         return Err(PlanError::Count { names: names.len(), cards });
     }
-    if settings.role == Role::Master && cards > 1 {
+    if role == Role::Master && cards > 1 {
         return Err(PlanError::Masters(cards));
     }
-    let mut problems = check(settings);
-    let networks = network::networks(&settings.network, cards, &mut problems);
-    let (wifi, wifi_passwords) = wifi::wifi(&settings.wifi, laptop, &mut problems);
-    problems.or(()).map_err(PlanError::Settings)?;
     let choose =
         |asked: &Option<String>, own: &Option<String>| asked.clone().or_else(|| own.clone());
+    let locale = choose(&settings.locale, &laptop.locale);
+    let mut problems = check(settings);
+    let networks = network::networks(&settings.network, cards, &mut problems);
+    let (wifi, wifi_passwords) = wifi::wifi(&settings.wifi, locale.as_deref(), &mut problems);
+    problems.or(()).map_err(PlanError::Settings)?;
     let user = choose(&settings.user, &laptop.user).unwrap_or_else(|| FALLBACK_USER.to_owned());
     let ssh_keys = if settings.ssh_keys.is_empty() {
         laptop.ssh_keys.clone()
     } else {
         settings.ssh_keys.clone()
     };
+    let password =
+        settings.password.as_ref().map(|password| password.hash().map_err(PlanError::Hash));
+    let password_hash = password.transpose()?;
     let node = |(hostname, network)| NodeFiles {
         plan: FirstbootPlan {
             schema: SCHEMA,
             flashed_at: Some(now),
-            node: Node { hostname, role: settings.role },
+            node: Node { hostname, role },
             cluster: None,
             time: Time {
                 timezone: choose(&settings.timezone, &laptop.timezone),
                 ntp: settings.ntp.clone(),
             },
             system: System {
-                locale: choose(&settings.locale, &laptop.locale),
+                locale: locale.clone(),
                 keyboard: choose(&settings.keyboard, &laptop.keyboard),
-                swap: settings.swap,
+                swap: settings.swap.unwrap_or_default(),
                 apt_mirror: settings.apt_mirror.clone().unwrap_or_default(),
                 apt_proxy: settings.apt_proxy.clone(),
             },
@@ -159,7 +165,7 @@ pub fn nodes(
             kubernetes: None,
         },
         secrets: Secrets {
-            password_hash: settings.password.as_ref().map(PasswordHash::secret),
+            password_hash: password_hash.clone(),
             wifi_passwords: wifi_passwords.clone(),
             ..Secrets::default()
         },
@@ -205,23 +211,10 @@ fn check(settings: &Settings) -> Problems {
 mod tests {
     use super::*;
 
+    const MASTER: (&str, Role) = ("laperouse", Role::Master);
+
     fn settings() -> Settings {
-        Settings {
-            hostname: "laperouse".into(),
-            role: Role::Master,
-            timezone: None,
-            ntp: vec![],
-            locale: None,
-            keyboard: None,
-            user: Some("captain".into()),
-            ssh_keys: vec![],
-            password: None,
-            swap: Swap::Off,
-            apt_mirror: None,
-            apt_proxy: None,
-            network: NetworkSettings::default(),
-            wifi: WifiSettings::default(),
-        }
+        Settings { user: Some("captain".into()), ..Settings::default() }
     }
 
     #[test]
@@ -233,7 +226,7 @@ mod tests {
             ..Laptop::default()
         };
         let asked = Settings { timezone: Some("Europe/Paris".into()), ..settings() };
-        let node = &nodes(&asked, &laptop, 1, Timestamp::UNIX_EPOCH).unwrap()[0];
+        let node = &nodes(MASTER, &asked, &laptop, 1, Timestamp::UNIX_EPOCH).unwrap()[0];
         assert_eq!(node.plan.time.timezone.as_deref(), Some("Europe/Paris"));
         assert_eq!(node.plan.system.keyboard.as_deref(), Some("de"));
         assert_eq!(node.plan.user.as_ref().unwrap().name, "captain");
@@ -243,7 +236,7 @@ mod tests {
         without_locale_defaults(&mut bare, &asked);
         assert_eq!((bare.plan.system.keyboard, bare.plan.system.locale), (None, None));
         let root = Settings { user: None, ..settings() };
-        let node = &nodes(&root, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap()[0];
+        let node = &nodes(MASTER, &root, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap()[0];
         assert_eq!(node.plan.user.as_ref().unwrap().name, "pi");
     }
 
@@ -261,8 +254,9 @@ mod tests {
             wifi: WifiSettings { networks: vec!["harbour".into()], ..WifiSettings::default() },
             ..settings()
         };
-        let error =
-            nodes(&asked, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
+        let error = nodes(MASTER, &asked, &Laptop::default(), 1, Timestamp::UNIX_EPOCH)
+            .unwrap_err()
+            .to_string();
         let options = ["--ntp", "--user", "--apt-mirror", "--address", "--wifi-password-file"];
         for part in ["--timezone", "Europe/Paris"].into_iter().chain(options) {
             assert!(error.contains(part), "{part} not in {error}");
@@ -272,8 +266,7 @@ mod tests {
     #[test]
     fn names_cards_and_masters_must_match() {
         let plan = |hostname: &str, role, cards| {
-            let asked = Settings { hostname: hostname.into(), role, ..settings() };
-            nodes(&asked, &Laptop::default(), cards, Timestamp::UNIX_EPOCH)
+            nodes((hostname, role), &settings(), &Laptop::default(), cards, Timestamp::UNIX_EPOCH)
         };
         assert_eq!(plan("pi[1-2]", Role::Worker, 2).unwrap().len(), 2);
         assert!(matches!(plan("pi[1-2]", Role::Worker, 1), Err(PlanError::Count { .. })));

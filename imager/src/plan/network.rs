@@ -8,12 +8,15 @@ use super::ranges;
 /// Interface of an address that does not name one: the wired one of every Raspberry Pi.
 const WIRED: &str = "eth0";
 
+/// What stands for an address that a DHCP server gives, which is what every interface without another does.
+const DHCP: &str = "dhcp";
+
 /// What a person asked for, still unchecked.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkSettings {
     /// Interface of the cluster network, and of an address that does not name one.
     pub interface: Option<String>,
-    /// `[INTERFACE=]ADDRESS/PREFIX`, lists and ranges for several cards.
+    /// `[INTERFACE=]ADDRESS/PREFIX`, lists and ranges for several cards; or `[INTERFACE=]dhcp`.
     pub addresses: Vec<String>,
     /// Default gateway; it goes to the address whose network it is in.
     pub router: Option<String>,
@@ -39,7 +42,7 @@ pub(super) fn networks(
     for server in &settings.dns {
         note("--dns", host::ip(server));
     }
-    if settings.addresses.is_empty() {
+    if settings.addresses.iter().all(|address| address.ends_with(DHCP)) {
         for (option, given) in
             [("--router", settings.router.is_some()), ("--dns", !settings.dns.is_empty())]
         {
@@ -56,6 +59,9 @@ pub(super) fn networks(
             None => (settings.interface.as_deref().unwrap_or(WIRED), expression.as_str()),
         };
         if !note("--address", host::interface(interface)) {
+            continue;
+        }
+        if range == DHCP {
             continue;
         }
         let addresses = match ranges::expand(range, "addresses", "192.168.1.[21-24]/24") {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
 use zeroize::Zeroizing;
 
-use super::{Laptop, PlanError, login};
+use super::{PlanError, login};
 
 /// Rounds of PBKDF2 for a WPA key (IEEE 802.11i H.4).
 const ROUNDS: u32 = 4096;
@@ -22,7 +22,7 @@ pub struct WifiSettings {
     pub networks: Vec<String>,
     /// Passwords, in the order of the networks that have one.
     pub passwords: Vec<SecretString>,
-    /// Absent: that of this computer's locale.
+    /// Absent: that of the node's locale.
     pub country: Option<String>,
     /// Those of the networks that do not announce their name.
     pub hidden: Vec<String>,
@@ -49,10 +49,10 @@ pub fn read_passwords(path: &Path) -> Result<Vec<SecretString>, PlanError> {
     Ok(passwords)
 }
 
-/// The plan's Wi-Fi and the secrets that belong to it; `None` where no network was asked for.
+/// The plan's Wi-Fi and the secrets that belong to it; `None` where no network was asked for. `locale` is the node's.
 pub(super) fn wifi(
     settings: &WifiSettings,
-    laptop: &Laptop,
+    locale: Option<&str>,
     problems: &mut Problems,
 ) -> (Option<Wifi>, Vec<WifiPassword>) {
     let mut note = |option: &str, message: String| problems.push(Problem::new(option, message));
@@ -85,11 +85,11 @@ pub(super) fn wifi(
             note("--wifi", format!("network `{name}` is given twice"));
         }
     }
-    let country = settings.country.clone().or_else(|| laptop.country());
+    let country = settings.country.clone().or_else(|| locale.and_then(country_of));
     match country.as_deref().map(wifi::country) {
         None => note(
             "--wifi-country",
-            "is missing, and this computer's locale names no country; the radio stays off without it".into(),
+            "is missing, and the locale names no country; the radio stays off without it".into(),
         ),
         Some(Err(message)) => note("--wifi-country", message),
         Some(Ok(())) => {}
@@ -98,6 +98,12 @@ pub(super) fn wifi(
         settings.networks.iter().map(|name| network(settings, name)).collect();
     let passwords = passwords(settings, &networks, problems);
     (Some(Wifi { country: country.unwrap_or_default(), networks }), passwords)
+}
+
+/// The country of a locale such as `fr_CH.UTF-8`.
+fn country_of(locale: &str) -> Option<String> {
+    let country = locale.split_once('_')?.1.split(['.', '@']).next()?;
+    wifi::country(country).is_ok().then(|| country.to_owned())
 }
 
 fn network(settings: &WifiSettings, name: &String) -> WifiNetwork {
@@ -180,8 +186,7 @@ mod tests {
     fn a_pass_phrase_becomes_the_key_of_its_network() {
         // IEEE 802.11i H.4.1, test case 1.
         let mut problems = Problems::default();
-        let (plan, secrets) =
-            wifi(&asked(&["IEEE"], &["password"]), &Laptop::default(), &mut problems);
+        let (plan, secrets) = wifi(&asked(&["IEEE"], &["password"]), None, &mut problems);
         assert!(problems.0.is_empty(), "{problems}");
         assert_eq!(plan.unwrap().networks[0].security, Security::Wpa2);
         assert_eq!(
@@ -197,7 +202,7 @@ mod tests {
         (settings.wpa3, settings.open) = (vec!["cabin".into()], vec!["quay".into()]);
         settings.hidden = vec!["cabin".into()];
         let mut problems = Problems::default();
-        let (plan, secrets) = wifi(&settings, &Laptop::default(), &mut problems);
+        let (plan, secrets) = wifi(&settings, None, &mut problems);
         assert!(problems.0.is_empty(), "{problems}");
         let networks = plan.unwrap().networks;
         assert_eq!((networks[0].security, networks[0].hidden), (Security::Wpa3, true));
@@ -215,7 +220,7 @@ mod tests {
             let mut settings = asked(&["harbour"], &["sea and salt"]);
             change(&mut settings);
             let mut problems = Problems::default();
-            wifi(&settings, &Laptop::default(), &mut problems);
+            wifi(&settings, None, &mut problems);
             problems.to_string()
         };
         for (told, expected) in [
@@ -243,16 +248,15 @@ mod tests {
         let mut settings = asked(&["harbour"], &[&"0a".repeat(32)]);
         settings.wpa3 = vec!["harbour".into()];
         let mut problems = Problems::default();
-        wifi(&settings, &Laptop::default(), &mut problems);
+        wifi(&settings, None, &mut problems);
         assert!(problems.to_string().contains("WPA3 needs the pass phrase"), "{problems}");
     }
 
     #[test]
     fn the_country_is_that_of_the_locale() {
-        let laptop = Laptop { locale: Some("fr_CH.UTF-8".into()), ..Laptop::default() };
         let settings = WifiSettings { country: None, ..asked(&["harbour"], &["sea and salt"]) };
         let mut problems = Problems::default();
-        assert_eq!(wifi(&settings, &laptop, &mut problems).0.unwrap().country, "CH");
+        assert_eq!(wifi(&settings, Some("fr_CH.UTF-8"), &mut problems).0.unwrap().country, "CH");
         assert!(problems.0.is_empty(), "{problems}");
     }
 

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use pikube_config::{Role, Swap};
+use pikube_config::Role;
+
+mod settings;
+
+pub use settings::{SettingsArgs, SwapArg};
 
 // Headings of `--help`.
 const IMAGE: &str = "Image";
 const NODE: &str = "Node";
-const NETWORK: &str = "Network";
-const LOGIN: &str = "Login";
 const CARD: &str = "Card";
 const OUTPUT: &str = "Output";
 
@@ -72,6 +74,8 @@ pub enum Command {
     Devices,
     /// List the operating systems that have a name
     Images(ImagesArgs),
+    /// Change settings of a card that is written already; what is not given stays as it is on the card
+    Configure(ConfigureArgs),
     /// Read a card back and compare it with an image
     Verify(VerifyArgs),
     /// Tell what a node wrote on its card about its last boot
@@ -103,94 +107,13 @@ pub struct WriteArgs {
     #[arg(help_heading = NODE, long, value_name = "NAME")]
     pub hostname: String,
 
-    /// Time zone [default: this computer's]
-    #[arg(help_heading = NODE, long, value_name = "ZONE")]
-    pub timezone: Option<String>,
-
-    /// NTP server, repeatable [default: the operating system's]
-    #[arg(help_heading = NODE, long, value_name = "SERVER", value_delimiter = ',')]
-    pub ntp: Vec<String>,
-
-    /// Locale, as in en_GB.UTF-8 [default: this computer's]
-    #[arg(help_heading = NODE, long, value_name = "LOCALE")]
-    pub locale: Option<String>,
-
-    /// Keyboard layout, as in gb or de:nodeadkeys [default: this computer's]
-    #[arg(help_heading = NODE, long, value_name = "LAYOUT")]
-    pub keyboard: Option<String>,
-
-    /// What becomes of swap
-    #[arg(help_heading = NODE, long, value_enum, default_value = "off", hide_possible_values = true)]
-    pub swap: SwapArg,
-
-    /// Mirror of the operating system's own packages [default: the image's]
-    #[arg(help_heading = NODE, long, value_name = "URL")]
-    pub apt_mirror: Option<String>,
-
-    /// Proxy for packages [default: none]
-    #[arg(help_heading = NODE, long, value_name = "URL")]
-    pub apt_proxy: Option<String>,
+    /// What else the node shall be.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
 
     /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
     #[arg(help_heading = NODE, long, value_name = "DIR")]
     pub agent_dir: Option<PathBuf>,
-
-    /// Interface of the cluster network, and of an `--address` that names none [default: eth0]
-    #[arg(help_heading = NETWORK, long, value_name = "INTERFACE")]
-    pub interface: Option<String>,
-
-    /// Static address with its prefix, as in 192.168.1.21/24 or wlan0=10.0.0.5/24; with several cards one per card, as
-    /// a list or a range `192.168.1.[21-24]/24`; repeatable for further interfaces [default: DHCP]
-    #[arg(help_heading = NETWORK, long, value_name = "ADDRESS")]
-    pub address: Vec<String>,
-
-    /// Default gateway of a static address
-    #[arg(help_heading = NETWORK, long, value_name = "IP")]
-    pub router: Option<String>,
-
-    /// Name server of a static address, repeatable
-    #[arg(help_heading = NETWORK, long, value_name = "IP", value_delimiter = ',')]
-    pub dns: Vec<String>,
-
-    /// Name of a Wi-Fi network, repeatable, the preferred one first
-    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
-    pub wifi: Vec<String>,
-
-    /// File with the Wi-Fi passwords, a line each, in the order of `--wifi`
-    #[arg(help_heading = NETWORK, long, value_name = "FILE")]
-    pub wifi_password_file: Option<PathBuf>,
-
-    /// Country of the radio, as in FR [default: that of this computer's locale]
-    #[arg(help_heading = NETWORK, long, value_name = "CODE")]
-    pub wifi_country: Option<String>,
-
-    /// One of the Wi-Fi networks does not announce its name, repeatable
-    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
-    pub wifi_hidden: Vec<String>,
-
-    /// One of the Wi-Fi networks is WPA3 only, repeatable
-    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
-    pub wifi_wpa3: Vec<String>,
-
-    /// One of the Wi-Fi networks has no password, repeatable
-    #[arg(help_heading = NETWORK, long, value_name = "SSID")]
-    pub wifi_open: Vec<String>,
-
-    /// Login user [default: your name on this computer; pi for root]
-    #[arg(help_heading = LOGIN, long, value_name = "NAME")]
-    pub user: Option<String>,
-
-    /// File with public keys that may log in, repeatable [default: ~/.ssh/*.pub]
-    #[arg(help_heading = LOGIN, long, value_name = "FILE")]
-    pub ssh_key: Vec<PathBuf>,
-
-    /// File whose first line is the login user's password [default: no password]
-    #[arg(help_heading = LOGIN, long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-
-    /// Caught, so that what to do instead can be said.
-    #[arg(long, hide = true, alias = "wifi-password", alias = "psk", alias = "wifi-psk")]
-    pub password: Option<String>,
 
     /// Print every file and every changed line, write nothing
     #[arg(help_heading = CARD, long)]
@@ -242,6 +165,42 @@ pub struct ImagesArgs {
     /// All of Raspberry Pi's list, not only what has a stable name
     #[arg(long)]
     pub all: bool,
+}
+
+/// `piflash configure`
+#[derive(Debug, Args)]
+pub struct ConfigureArgs {
+    /// Card to change: a whole block device or a regular file
+    #[arg(value_name = "CARD")]
+    pub card: PathBuf,
+
+    /// What the node does
+    #[arg(help_heading = NODE, long, value_enum)]
+    pub role: Option<RoleArg>,
+
+    /// Host name
+    #[arg(help_heading = NODE, long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// What else the node shall be.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
+    #[arg(help_heading = NODE, long, value_name = "DIR")]
+    pub agent_dir: Option<PathBuf>,
+
+    /// Print every file and every changed line, write nothing
+    #[arg(help_heading = CARD, long)]
+    pub dry_run: bool,
+
+    /// Change also what is doubtful, as `piflash --force` writes it
+    #[arg(help_heading = CARD, long)]
+    pub force: bool,
+
+    /// Answer the question before writing with yes
+    #[arg(help_heading = CARD, short, long)]
+    pub yes: bool,
 }
 
 /// `piflash verify`
@@ -306,24 +265,6 @@ impl From<RoleArg> for Role {
             RoleArg::Master => Role::Master,
             RoleArg::ControlPlane => Role::ControlPlane,
             RoleArg::Worker => Role::Worker,
-        }
-    }
-}
-
-/// `--swap`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SwapArg {
-    /// Off for good
-    Off,
-    /// As the operating system has it
-    Keep,
-}
-
-impl From<SwapArg> for Swap {
-    fn from(swap: SwapArg) -> Self {
-        match swap {
-            SwapArg::Off => Swap::Off,
-            SwapArg::Keep => Swap::Keep,
         }
     }
 }

@@ -1,0 +1,157 @@
+//! One node's boot partition: what changes, written to its own copy.
+
+use pikube_config::{FirstbootPlan, names};
+
+use super::BootError;
+use super::edits::{self, Edit, Found, NodeFiles, Show};
+use super::extras::Extras;
+use super::fat::{BootFs, FatError};
+use super::os::{Bits, Os};
+use crate::agents::{Agent, Agents};
+use crate::image::{Head, Patch, PatchedPartition, SparseBytes};
+
+/// Left free on the boot partition for what the OS and the agent write there, bytes.
+const RESERVE_BYTES: u64 = 256 << 10;
+
+/// One node's copy of the boot partition.
+type Volume<'a> = BootFs<PatchedPartition<'a, SparseBytes>>;
+
+/// One node's boot partition: what changes, and the changed sectors.
+pub struct Prepared {
+    /// The files, in the order in which they are written; those that are there already are not among them.
+    pub edits: Vec<Edit>,
+    /// The changed sectors.
+    pub patch: Patch,
+    /// What a person should know, a line each.
+    pub warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// Whether everything is on the boot partition already; not a single sector changes then.
+    pub fn is_unchanged(&self) -> bool {
+        self.edits.is_empty()
+    }
+}
+
+/// Edits one node's copy of a boot partition: an image's, or that of a card which was prepared before. What is there
+/// already is not written again. The launcher is started again only where there is something new for it to install: a
+/// plan that differs in more than its date, secrets, or another agent.
+///
+/// # Errors
+/// [`BootError`]; the copy is discarded then.
+pub fn prepare(
+    head: &Head,
+    os: &Os,
+    node: &NodeFiles,
+    agents: &Agents,
+    extras: &Extras,
+) -> Result<Prepared, BootError> {
+    let mut patch = Patch::default();
+    let fs = BootFs::open(head.patched(&mut patch))?;
+    let found = found(&fs, os)?;
+    let (free, cluster) = fs.free()?;
+    let choices = choices(agents, os);
+    let mut last = None;
+    for choice in &choices {
+        let (edits, warnings) = changes(&fs, os, node, choice, extras, &found)?;
+        let needed = needed(&fs, &edits, cluster)?;
+        if edits.is_empty() {
+            // Closing may write the count of free clusters, which is no change that anybody asked for.
+            return Ok(Prepared { edits, patch: Patch::default(), warnings });
+        }
+        if needed <= free {
+            for edit in &edits {
+                fs.write(&edit.name, &edit.after)?;
+            }
+            fs.close()?;
+            return Ok(Prepared { edits, patch, warnings });
+        }
+        last = Some(BootError::Full { needed, free });
+    }
+    Err(last.unwrap_or(BootError::NoAgent(os.bits)))
+}
+
+/// Which agents are tried: on 64 bit all of them where they fit, else those that the operating system can run; on
+/// 32 bit only those.
+fn choices<'a>(agents: &'a Agents, os: &Os) -> Vec<Vec<&'a Agent>> {
+    let able = agents.for_bits(os.bits);
+    match os.bits {
+        _ if able.is_empty() => Vec::new(),
+        Bits::SixtyFour => vec![agents.all(), able],
+        Bits::ThirtyTwo => vec![able],
+    }
+}
+
+/// The edits without those that are there already.
+fn changes(
+    fs: &Volume<'_>,
+    os: &Os,
+    node: &NodeFiles,
+    agents: &[&Agent],
+    extras: &Extras,
+    found: &Found,
+) -> Result<(Vec<Edit>, Vec<String>), BootError> {
+    let mut edits = only_new(fs, edits::payload(node, agents, found)?)?;
+    let armed = !edits.is_empty();
+    let (settings, warnings) = edits::settings(os, node, extras, found, armed)?;
+    edits.extend(only_new(fs, settings)?);
+    for edit in &mut edits {
+        edit.replaces = fs.exists(&edit.name)?;
+        if edit.show == Show::Text {
+            edit.before = fs.read(&edit.name)?;
+        }
+    }
+    Ok((edits, warnings))
+}
+
+fn only_new(fs: &Volume<'_>, edits: Vec<Edit>) -> Result<Vec<Edit>, FatError> {
+    let mut new = Vec::new();
+    for edit in edits {
+        if !fs.holds(&edit.name, &edit.after)? {
+            new.push(edit);
+        }
+    }
+    Ok(new)
+}
+
+fn found(fs: &Volume<'_>, os: &Os) -> Result<Found, BootError> {
+    Ok(Found {
+        cmdline: fs.read(&os.cmdline)?.ok_or_else(|| BootError::NoCmdline(os.cmdline.clone()))?,
+        config: fs.read("config.txt")?,
+        user_data: fs.read("user-data")?,
+        meta_data: fs.read("meta-data")?,
+        plan: plan_on(fs)?,
+        launched: fs.exists(names::LAUNCH_LOG)?,
+    })
+}
+
+/// The plan that lies there; one that cannot be read is as good as none, and is written anew.
+fn plan_on(fs: &Volume<'_>) -> Result<Option<FirstbootPlan>, FatError> {
+    let text = fs.read(names::PLAN)?;
+    let text = text.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    Ok(text.and_then(|text| FirstbootPlan::from_toml(text).ok()))
+}
+
+/// Reads the plan from the boot partition of a card that was prepared before; `None` where there is none.
+///
+/// # Errors
+/// [`BootError::Plan`], and what reading the volume says.
+pub fn existing_plan(head: &Head) -> Result<Option<FirstbootPlan>, BootError> {
+    let mut patch = Patch::default();
+    let fs = BootFs::open(head.patched(&mut patch))?;
+    let Some(bytes) = fs.read(names::PLAN)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    FirstbootPlan::from_toml(&text).map(Some).map_err(BootError::Plan)
+}
+
+/// Bytes in whole clusters that the edits take beyond what their predecessors hold, with a cluster per file for the
+/// growth of the root directory, and the reserve.
+fn needed(fs: &Volume<'_>, edits: &[Edit], cluster: u64) -> Result<u64, FatError> {
+    let mut clusters = 0;
+    for edit in edits {
+        let before = fs.size(&edit.name)?.map_or(0, |bytes| bytes.div_ceil(cluster) + 1);
+        let after = (edit.after.len() as u64).div_ceil(cluster) + 1;
+        clusters += after.saturating_sub(before);
+    }
+    Ok(if clusters == 0 { 0 } else { clusters * cluster + RESERVE_BYTES })
+}
