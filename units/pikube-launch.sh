@@ -1,14 +1,17 @@
 #!/bin/sh
-# pikube-launch.sh: started once by `systemd.run=` on the kernel command line, as root, from the boot partition.
+# pikube-launch.sh [cloud]: started as root from the boot partition, by `systemd.run=` on the kernel command line, or
+# as `/bin/sh .../pikube-launch.sh cloud` by cloud-init (HypriotOS, Ubuntu), which has no hook and no reboot.
 # Installs the agent, its unit and its plan, takes the secrets off the card, and removes its own hook.
 #
 # Every step can be repeated, and the hook goes last: cut at any line, the next boot runs all of it again.
-# No network, no waiting, nothing beyond POSIX sh and what Debian's essential packages bring; ends with exit 0 always,
-# because systemd would power the machine off otherwise.
+# It runs again when `piflash configure` has put another plan onto the card.
+# No network, no waiting, nothing beyond POSIX sh and what Debian's essential packages have brought since jessie; ends
+# with exit 0 always, because systemd would power the machine off otherwise.
 set -u
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 
+mode=${1:-}
 boot=$(dirname "$0")
 root=${PIKUBE_ROOT:-} # prefix of the root file system: only tests set it
 config=$root/etc/pikube
@@ -42,15 +45,35 @@ install_file() {
     chmod "$3" "$2"
 }
 
+# The file that the firmware takes the kernel command line from: `os_prefix=current/` puts it into a folder (Ubuntu with
+# two boot assets). What stands under a filter such as [tryboot] or [pi4] is for another boot or another board.
+command_line_file() {
+    prefix='' name=cmdline.txt filter='[all]' return=$(printf '\r')
+    [ ! -f "$boot/config.txt" ] || while IFS= read -r line || [ -n "$line" ]; do
+        line=${line%"$return"}
+        case $line in
+        '['*) filter=$line ;;
+        os_prefix=*) [ "$filter" != '[all]' ] || prefix=${line#*=} ;;
+        cmdline=*) [ "$filter" != '[all]' ] || name=${line#*=} ;;
+        esac
+    done <"$boot/config.txt"
+    [ -f "$boot/$prefix$name" ] || prefix='' name=cmdline.txt
+    echo "$boot/$prefix$name"
+}
+
+has_hook() {
+    grep -q 'systemd\.run=[^ ]*/pikube-launch\.sh' "$cmdline" 2>/dev/null
+}
+
 # One sector of cmdline.txt is overwritten in place, at the same length: no moment at which the file is missing or cut.
 # Only our own four tokens go, and they go together: a success action left alone would reboot for ever.
 remove_hook() {
-    old=$(cat "$boot/cmdline.txt")
+    has_hook || return 0
+    old=$(cat "$cmdline")
     new=$(printf '%s\n' "$old" | sed -e 's| systemd\.run=[^ ]*/pikube-launch\.sh||g' \
         -e 's| systemd\.run_success_action=[^ ]*||g' -e 's| systemd\.run_failure_action=[^ ]*||g' \
         -e 's| systemd\.unit=kernel-command-line\.target||g')
-    [ "$new" = "$old" ] && return
-    printf "%-${#old}s\n" "$new" | dd of="$boot/cmdline.txt" bs=4096 conv=notrunc 2>/dev/null
+    printf "%-${#old}s\n" "$new" | dd of="$cmdline" bs=4096 conv=notrunc 2>/dev/null
     sync
 }
 
@@ -58,23 +81,26 @@ remove_hook() {
 # for ever: the system is brought up from here instead.
 finish() {
     remove_hook
-    if grep -q 'systemd\.run=[^ ]*/pikube-launch\.sh' "$boot/cmdline.txt"; then
+    if has_hook; then
         mount -o remount,rw "$boot" && remove_hook
     fi
-    if [ -z "$root" ] && grep -q 'systemd\.run=[^ ]*/pikube-launch\.sh' "$boot/cmdline.txt"; then
-        echo "pikube-launch: $boot/cmdline.txt cannot be written; starting the system without a reboot"
+    if [ -z "$root" ] && [ "$mode" != cloud ] && has_hook; then
+        echo "pikube-launch: $cmdline cannot be written; starting the system without a reboot"
         systemctl --no-block start multi-user.target
         while :; do sleep 3600; done
     fi
     exit 0
 }
+cmdline=$(command_line_file)
 trap finish EXIT
 
-say "started by $(uname -sr) on $(uname -m)"
+machine=$(uname -m)
+say "started by $(uname -sr) on $machine${mode:+, $mode}"
 [ -f "$boot/pikube.toml" ] || give_up "$boot/pikube.toml is missing: write the card again with piflash"
 
 # The kernel decides which binary runs; a 64-bit kernel may have a 32-bit system above it.
-case $(uname -m) in
+case $machine in
+armv6*) give_up "no agent runs on the $machine processor of this board: use a Raspberry Pi 2 or later" ;;
 aarch64) agents="arm64 armv7" ;;
 x86_64) agents="amd64" ;;
 *) agents="armv7" ;;
@@ -83,18 +109,34 @@ agent=
 for name in $agents; do
     [ -n "$agent" ] || [ ! -f "$boot/pikube-agent-$name" ] || agent=$boot/pikube-agent-$name
 done
-[ -n "$agent" ] || give_up "no agent for $(uname -m) on the card: write the card again with piflash"
+[ -n "$agent" ] || give_up "no agent for $machine on the card: write the card again with piflash"
 
 { mkdir -p "$root/usr/local/lib/pikube" "$units/multi-user.target.wants" "$config" && chmod 700 "$config"; } ||
     give_up "creating directories: the root file system is full or read-only"
+
+# Zero bytes only are what a cut between overwriting and removing leaves: they hold nothing.
+has_secrets() {
+    [ -s "$boot/pikube-secrets.toml" ] && tr -d '\000' <"$boot/pikube-secrets.toml" | grep -q .
+}
+
+# Another plan, or secrets that the installed plan has not had: the agent has work again. Its marker goes first, or a
+# cut would leave the new plan with the old marker. An agent that is at work on the old plan must not set it anew.
+changed=
+cmp -s "$boot/pikube.toml" "$config/pikube.toml" || changed=plan
+! has_secrets || cmp -s "$boot/pikube-secrets.toml" "$config/pikube-secrets.toml" || changed=${changed:+$changed and }secrets
+if [ -n "$changed" ]; then
+    [ "$mode" != cloud ] || [ -n "$root" ] || systemctl stop pikube-agent.service 2>/dev/null
+    rm -f "$root/var/lib/pikube/done" || give_up "removing /var/lib/pikube/done: the root file system is read-only"
+    sync
+fi
 install_file "$agent" "$root/usr/local/lib/pikube/pikube-agent" 755
 install_file "$boot/pikube.toml" "$config/pikube.toml" 600
 
 # Secrets: first safe on the root file system, then overwritten where they lie, then unlinked. A deleted file's
 # clusters would keep their bytes.
 if [ -s "$boot/pikube-secrets.toml" ]; then
-    # Zero bytes only: cut between overwriting and removing. Copying those would destroy the good copy.
-    if tr -d '\000' <"$boot/pikube-secrets.toml" | grep -q .; then
+    # Copying zeros would destroy the good copy.
+    if has_secrets; then
         install_file "$boot/pikube-secrets.toml" "$config/pikube-secrets.toml" 600
         sync
         size=$(wc -c <"$boot/pikube-secrets.toml")
@@ -124,4 +166,10 @@ fi
 install_file "$boot/pikube-agent.service" "$units/pikube-agent.service" 644
 ln -sf ../pikube-agent.service "$units/multi-user.target.wants/pikube-agent.service" || give_up "enabling pikube-agent.service"
 sync
-say "installed ${agent##*/} and its unit"
+say "installed ${agent##*/} and its unit; new: ${changed:-nothing}"
+
+# cloud-init waits for this script, and the unit may not wait for cloud-init: started, not waited for.
+if [ "$mode" = cloud ] && [ -z "$root" ]; then
+    systemctl daemon-reload
+    systemctl --no-block start pikube-agent.service
+fi
