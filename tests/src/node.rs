@@ -92,6 +92,16 @@ impl Workshop {
         Ok(Node { card, secrets, directory })
     }
 
+    /// Changes a card that is not in a machine, as `piflash configure` does.
+    ///
+    /// # Errors
+    /// When piflash fails; with what it said.
+    pub fn configure(&self, node: &Node, order: &Order) -> Result<()> {
+        let mut command = self.piflash(node.directory());
+        command.args(["configure", "--yes"]).args(&order.0).arg("--agent-dir").arg(&self.agents);
+        succeeded(command.arg(node.card.path())).map(|_| ())
+    }
+
     /// piflash with state and cache of its own.
     fn piflash(&self, directory: &Path) -> Command {
         let mut command = Command::new(&self.piflash);
@@ -112,6 +122,19 @@ impl Order {
     pub fn new(role: &str, hostname: &str) -> Self {
         let words = ["--role", role, "--hostname", hostname, "--timezone", TIMEZONE, "--ntp", NTP];
         Self(words.map(OsString::from).to_vec())
+    }
+
+    /// Nothing yet: what shall change of a card that is written already.
+    #[must_use]
+    pub fn changes() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Both orders together.
+    #[must_use]
+    pub fn and(mut self, more: &Self) -> Self {
+        self.0.extend_from_slice(&more.0);
+        self
     }
 
     /// With one more option.
