@@ -43,6 +43,8 @@ pub enum Event {
     Waiting,
     /// A person must act.
     Failed,
+    /// The plan says something else of it than before: what was settled is so no more.
+    Changed,
 }
 
 /// The lines so far.
@@ -101,19 +103,27 @@ impl Journal {
         self.of(step).fold(0.0, |total, entry| total + entry.seconds)
     }
 
-    /// Whether a step was applied by this or an earlier boot.
+    /// Whether a step was applied by this or an earlier boot, since its part of the plan is what it is.
     pub fn was_applied(&self, step: &str) -> bool {
-        self.of(step).any(|entry| entry.event == Event::Applied)
+        self.since_change(step).any(|entry| entry.event == Event::Applied)
     }
 
-    /// Whether a step has been found satisfied, applied or not, by this or an earlier boot.
+    /// Whether a step has been found satisfied, applied or not, by this or an earlier boot, since its part of the plan is
+    /// what it is.
     pub fn was_settled(&self, step: &str) -> bool {
-        self.of(step).any(|entry| matches!(entry.event, Event::Applied | Event::Satisfied))
+        self.since_change(step)
+            .any(|entry| matches!(entry.event, Event::Applied | Event::Satisfied))
     }
 
     /// The last line of a step.
     pub fn last(&self, step: &str) -> Option<&Entry> {
         self.of(step).last()
+    }
+
+    fn since_change<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a Entry> {
+        let changed = |entry: &Entry| entry.step == step && entry.event == Event::Changed;
+        let from = self.entries.iter().rposition(changed).unwrap_or(0);
+        self.entries[from..].iter().filter(move |entry| entry.step == step)
     }
 
     fn of<'a>(&'a self, step: &str) -> impl Iterator<Item = &'a Entry> {

@@ -51,6 +51,14 @@ pub enum AgentsError {
 }
 
 impl Agents {
+    /// Those in the folder, where there is one; else those inside this program.
+    ///
+    /// # Errors
+    /// As [`Agents::from_folder`].
+    pub fn of(folder: Option<&Path>) -> Result<Self, AgentsError> {
+        folder.map_or_else(|| Ok(Self::built_in()), Self::from_folder)
+    }
+
     /// Those inside this program.
     pub fn built_in() -> Self {
         let agents = BUILT_IN.iter().filter_map(|(name, binary)| {

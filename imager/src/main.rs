@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::CommandFactory as _;
 use piflash::cli::{Cli, Command, OutputArgs};
-use piflash::commands::{devices, diagnose, images, manual, verify, write};
+use piflash::commands::{configure, devices, diagnose, images, manual, verify, write};
 use piflash::failure::{Exit, Failure};
 use piflash::progress::Console;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -49,6 +49,7 @@ fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
         (Some(Command::Images(args)), _) => images::run(args, console, &interrupted),
         (Some(Command::Verify(args)), _) => verify::run(args, console, &interrupted),
         (Some(Command::Diagnose(args)), _) => diagnose::run(args, console),
+        (Some(Command::Configure(args)), _) => configure::run(args, console, &interrupted),
         (Some(Command::Completions(args)), _) => manual::completions(args, Cli::command(), console),
         (Some(Command::Man), _) => manual::page(Cli::command(), console),
         (None, Some(args)) => write::run(args, console, &interrupted),

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use piflash::agents::Agents;
 use piflash::boot::{self, BootError, Extras, NodeFiles};
-use piflash::image::{self, Head};
+use piflash::image::{self, Head, WithBoot as _};
 use pikube_config::{FirstbootPlan, Secrets, names};
 use support::{Fat, TestImage};
 

@@ -12,7 +12,7 @@ use std::fs;
 use fake::{Card, Faults, Op};
 use piflash::boot::BootFs;
 use piflash::card::{self, Error, ReadCard, amend};
-use piflash::image::Patch;
+use piflash::image::{Patch, WithBoot as _};
 use support::{Fat, TestImage};
 
 /// A card as a file and in memory, and a patch that puts a new file on it.

@@ -20,7 +20,7 @@ use piflash::card::{
     self, Device, Error, Failure, Job, Kind, Options, Refusal, Request, System, Target, Written,
     guard,
 };
-use piflash::image::{Patch, ReadAt};
+use piflash::image::{Patch, ReadAt, WithBoot as _};
 
 struct Bench {
     folder: tempfile::TempDir,

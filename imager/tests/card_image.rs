@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use images::{MIB, Shape, decode, head, xz};
-use piflash::image::{self, Error, FatType, Format, Patch};
+use piflash::image::{self, Error, FatType, Format, Patch, WithBoot as _};
 
 struct Folder(tempfile::TempDir);
 

@@ -17,7 +17,7 @@ fn list(web: &str) -> String {
             {{"name": "Raspberry Pi OS Lite (64-bit)", "url": "{web}/raspios_lite_arm64/2-raspios-trixie-arm64-lite.img.xz",
               "extract_size": 2977955840, "extract_sha256": "{sum}", "image_download_size": 524875608,
               "image_download_sha256": "{sum}", "release_date": "2026-09-15", "devices": ["pi4-64bit"]}},
-            {{"name": "Raspberry Pi OS (32-bit)", "url": "{web}/raspios_armhf/1.img.xz", "devices": ["pi4-32bit"]}}]}},
+            {{"name": "Raspberry Pi OS (32-bit)", "url": "{web}/raspios_armhf/1-raspios-trixie-armhf.img.xz", "devices": ["pi4-32bit"]}}]}},
         {{"name": "Others", "subitems_url": "{web}/others.json"}},
         {{"name": "Gone", "subitems_url": "{web}/gone.json"}}]}}"#
     )
@@ -65,14 +65,18 @@ fn names_are_found_with_and_without_a_list() {
     assert!(location.to_string().starts_with(&web.url("/raspios_lite_arm64/")));
     assert_eq!(wanted.sum.unwrap().sum, Sha256Sum([0xab; 32]));
     assert_eq!(wanted.decoded_bytes, Some(2_977_955_840));
-    for (alias, why) in [
-        ("hypriotos-1.12.3", "32 bit"),
-        ("raspberry-pi-os-32-bit", "32 bit"),
-        ("ubuntu-24.04", "does not prepare"),
-        ("kodi-21", "does not prepare"),
+    let kodi = find(&known, "kodi-21").unwrap();
+    assert!(kodi.why_not.as_ref().is_some_and(|why| why.contains("does not prepare")), "{kodi:?}");
+    // Prepared, and marked where Kubernetes has nothing for it.
+    for (alias, marked) in [
+        ("hypriotos-1.12.3", true),
+        ("raspberry-pi-os-32-bit", true),
+        ("ubuntu-24.04", false),
+        ("raspios-lite", false),
     ] {
         let entry = find(&known, alias).unwrap();
-        assert!(entry.why_not.as_ref().is_some_and(|text| text.contains(why)), "{entry:?}");
+        assert!(entry.why_not.is_none(), "{entry:?}");
+        assert_eq!(entry.no_kubernetes.is_some(), marked, "{entry:?}");
     }
     // Without a list, what has an address of its own is still there.
     let bare = entries(&catalogue, &[]);

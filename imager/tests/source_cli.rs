@@ -168,10 +168,8 @@ fn names_work_without_a_network_once_they_were_used() {
         ),
         _ => Reply::new(404, ""),
     });
-    desk.catalogue(
-        &web.url("/list.json"),
-        "in_list = \"/os.img.gz\"\nurl = \"http://127.0.0.1:1/\"",
-    );
+    let list = web.url("/list.json");
+    desk.catalogue(&list, "in_list = \"/os.img.gz\"\nurl = \"http://127.0.0.1:1/\"");
     let (code, _, errors) = run(&mut desk.write(&[], "a", &["card.img"]));
     assert_eq!(code, Some(0), "the default: {errors}");
     drop(web);
@@ -188,9 +186,10 @@ fn names_work_without_a_network_once_they_were_used() {
     assert!(line["v"] == 1 && line["event"] == "operating_system", "{lines}");
     let (code, _, errors) = run(&mut desk.write(&["--image", "oss"], "a", &["card.img"]));
     assert!(code == Some(1) && errors.contains("is `os` meant?"), "{errors}");
-    desk.catalogue("http://127.0.0.1:1/", "url = \"http://127.0.0.1:1/\"\nwhy_not = \"32 bit\"");
-    let (code, _, errors) = run(&mut desk.write(&["--image", "os"], "a", &["card.img"]));
-    assert!(code == Some(1) && errors.contains("32 bit"), "{errors}");
+    // In the list, and nothing that the catalogue says is prepared.
+    desk.catalogue(&list, "url = \"http://127.0.0.1:1/\"");
+    let (code, _, errors) = run(&mut desk.write(&["--image", "x"], "a", &["card.img"]));
+    assert!(code == Some(1) && errors.contains("does not prepare it"), "{errors}");
 }
 
 #[test]

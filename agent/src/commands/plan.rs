@@ -6,6 +6,7 @@ use std::path::Path;
 use pikube_config::{FirstbootPlan, Secrets, names};
 
 use super::{Ending, invalid, plan_file};
+use crate::change;
 use crate::host::{Look, Real};
 use crate::journal::Journal;
 use crate::plan::{Context, Facts, steps};
@@ -43,11 +44,19 @@ fn plan_of_node(host: &Real) -> Result<FirstbootPlan, Ending> {
 
 fn show(host: &dyn Look, plan: FirstbootPlan) -> Result<String, crate::host::Error> {
     let journal = Journal::open(host)?;
-    let facts = Facts::of(host, journal.was_settled("user"))?;
+    let change = change::since(host, &plan)?;
+    let same_user = change.as_ref().is_none_or(|change| !change.user);
+    let facts = Facts::of(host, journal.was_settled("user") && same_user)?;
     let context = Context::new(plan, secrets(host), facts);
     let steps = steps(&context.plan);
     let node = &context.plan.node;
     let mut text = format!("{} ({}): {} steps\n\n", node.hostname, node.role.name(), steps.len());
+    if let Some(change) = change {
+        // A String takes every write.
+        let _ = writeln!(text, "changed since the last run: {}", change.tables.join(", "));
+        text.extend(change.stays.iter().map(|line| format!("note: {line}\n")));
+        text.push('\n');
+    }
     for (number, step) in steps.iter().enumerate() {
         let found = match (step.check)(&context, host) {
             Ok(Check::Satisfied) => "satisfied".to_owned(),

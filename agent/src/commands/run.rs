@@ -3,9 +3,10 @@
 use pikube_config::{FirstbootPlan, Problems, Secrets, names};
 
 use super::Ending;
+use crate::change::{self, Change};
 use crate::engine::Engine;
 use crate::host::{Host, Look as _, Real};
-use crate::journal::Journal;
+use crate::journal::{Event, Journal};
 use crate::plan::{Context, Facts, boot_folder, steps};
 use crate::report::{Reporter, Systemd, Voice};
 use crate::step::Stop;
@@ -76,15 +77,39 @@ pub(crate) fn run_on(host: &dyn Host, voice: &dyn Voice) -> Result<String, Refus
             return Err(Refusal::Told);
         }
     };
-    let journal = Journal::open(host)?;
+    let mut journal = Journal::open(host)?;
+    let change = note_change(host, &mut journal, &plan)?;
     let context = Context::new(plan, secrets, Facts::of(host, journal.was_settled("user"))?);
     let steps = steps(&context.plan);
     let mut reporter = Reporter::new(host, voice, boot, &context.plan, &steps);
     reporter.begin(|step| journal.seconds(step));
+    for line in change.iter().flat_map(|change| &change.stays) {
+        reporter.warn(line);
+    }
     Engine { host, context: &context, journal, reporter }
         .run(&steps)
         .map(|()| String::new())
         .map_err(|_| Refusal::Told)
+}
+
+/// Compares with the plan of the earlier run. What it means for the journal goes there before the plan is remembered:
+/// cut in between, the next run finds the change again.
+fn note_change(
+    host: &dyn Host,
+    journal: &mut Journal,
+    plan: &FirstbootPlan,
+) -> Result<Option<Change>, Refusal> {
+    let change = change::since(host, plan)?;
+    if let Some(change) = &change {
+        if change.user {
+            journal.note(host, "user", Event::Changed, 0.0, None)?;
+        }
+        let tables = change.tables.join(", ");
+        journal.note(host, "plan", Event::Changed, 0.0, Some(&tables))?;
+    }
+    let path = format!("{}/{}", names::CONFIG_DIR, names::PLAN);
+    change::remember(host, &host.text(&path)?.unwrap_or_default())?;
+    Ok(change)
 }
 
 struct Unreadable {
@@ -133,5 +158,7 @@ fn one_line(problems: &Problems) -> String {
     problems.to_string().replace('\n', "; ")
 }
 
+#[cfg(test)]
+mod changed_plans;
 #[cfg(test)]
 mod tests;

@@ -88,6 +88,17 @@ pub fn edit(original: &[u8], lines: &[String]) -> Result<Vec<u8>, ConfigError> {
     Ok(edited)
 }
 
+/// The lines that are in our block.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn block(config: &[u8]) -> Result<Vec<String>, ConfigError> {
+    let (before, after) = without_block(config)?;
+    let block = String::from_utf8_lossy(&config[before.len()..config.len() - after.len()]);
+    let ours = |line: &&str| ![BEGIN, END, "[all]", ""].contains(line);
+    Ok(block.lines().map(str::trim).filter(ours).map(str::to_owned).collect())
+}
+
 /// What is before our block and what is behind it.
 fn without_block(original: &[u8]) -> Result<(&[u8], &[u8]), ConfigError> {
     let mut start = None;
@@ -103,7 +114,11 @@ fn without_block(original: &[u8]) -> Result<(&[u8], &[u8]), ConfigError> {
         }
         at = next;
     }
-    if start.is_some() { Err(ConfigError::OpenBlock) } else { Ok((original, &[])) }
+    if start.is_some() {
+        Err(ConfigError::OpenBlock)
+    } else {
+        Ok((original, &original[original.len()..]))
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +140,8 @@ mod tests {
             "dtparam=audio=on\r\n[pi4]\narm_boost=1\n# pikube begin\n[all]\ndtparam=i2c_arm=on\n\
              program_usb_boot_mode=1\n# pikube end\n"
         );
+        assert_eq!(block(&once).unwrap(), ["dtparam=i2c_arm=on", "program_usb_boot_mode=1"]);
+        assert!(block(shipped).unwrap().is_empty());
         let mut by_hand = once.clone();
         by_hand.extend_from_slice(b"gpu_mem=16\n");
         let other = edit(&by_hand, &lines(&["dtparam=spi=on"])).unwrap();

@@ -147,7 +147,7 @@ pub fn settings(
         edits.push(Edit::new("fake-hwclock.data", clock, Show::Text));
     }
     let config = found.config.as_deref().unwrap_or_default();
-    let lines = config_lines(os, &plan, extras);
+    let lines = config_lines(os, &plan, extras, config)?;
     if !lines.is_empty() && os.family == Family::Debian {
         warnings.push(
             "Debian writes `config.txt` anew with every update of kernel or firmware: the lines of piflash are gone then"
@@ -200,16 +200,25 @@ fn fake_hwclock(os: &Os, plan: &FirstbootPlan) -> Option<String> {
     Some(format!("{}\n", flashed_at.strftime("%Y-%m-%d %H:%M:%S")))
 }
 
-fn config_lines(os: &Os, plan: &FirstbootPlan, extras: &Extras) -> Vec<String> {
+/// What a person asked for; else what they asked for before, when the card was written.
+fn config_lines(
+    os: &Os,
+    plan: &FirstbootPlan,
+    extras: &Extras,
+    config: &[u8],
+) -> Result<Vec<String>, ConfigError> {
     const NO_UART: &str = "enable_uart=0";
-    let mut lines = extras.config_txt().to_vec();
+    let mut lines = match extras.config_txt() {
+        [] => config_txt::block(config)?,
+        asked => asked.to_vec(),
+    };
     // HypriotOS 1.7 turns the serial console on, and then a Pi 3 has no wlan0.
     let no_wlan = os.family == Family::Hypriot && os.version < Some((1, 8, 0));
     if no_wlan && plan.wifi.is_some() && !lines.iter().any(|line| line.starts_with("enable_uart="))
     {
         lines.push(NO_UART.to_owned());
     }
-    lines
+    Ok(lines)
 }
 
 /// Why there are no edits.

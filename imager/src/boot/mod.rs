@@ -20,14 +20,14 @@ mod user_data;
 use pikube_config::{Problems, names};
 use thiserror::Error;
 
-use crate::image::{Head, Patch};
+use crate::image::{Patch, WithBoot};
 
 pub use edits::{Edit, EditError, NodeFiles, Show};
 pub use extras::{ExtraFile, Extras};
 pub use family::{SUPPORTED, Signs, Unsupported, cmdline_path, recognise};
 pub use fat::{BootFs, FatError};
 pub use os::{Bits, Family, Hook, Os, Release};
-pub use prepare::{Prepared, existing_plan, prepare};
+pub use prepare::{Prepared, existing, prepare};
 pub use user_data::UserData;
 
 /// Why a boot partition cannot be prepared. Nothing has been written to any card then.
@@ -99,9 +99,9 @@ pub struct Survey {
 ///
 /// # Errors
 /// [`BootError`]: not a FAT volume, or an operating system that piflash does not prepare.
-pub fn survey(head: &Head) -> Result<Survey, BootError> {
+pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
     let mut patch = Patch::default();
-    let fs = BootFs::open(head.patched(&mut patch))?;
+    let fs = BootFs::open(disk.patched(&mut patch))?;
     let text = |name: &str| -> Result<Option<String>, FatError> {
         Ok(fs.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };

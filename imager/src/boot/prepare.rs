@@ -1,6 +1,7 @@
 //! One node's boot partition: what changes, written to its own copy.
 
-use pikube_config::{FirstbootPlan, names};
+use pikube_config::{FirstbootPlan, Secrets, names};
+use zeroize::Zeroizing;
 
 use super::BootError;
 use super::edits::{self, Edit, Found, NodeFiles, Show};
@@ -8,13 +9,13 @@ use super::extras::Extras;
 use super::fat::{BootFs, FatError};
 use super::os::{Bits, Os};
 use crate::agents::{Agent, Agents};
-use crate::image::{Head, Patch, PatchedPartition, SparseBytes};
+use crate::image::{Patch, PatchedPartition, ReadAt, WithBoot};
 
 /// Left free on the boot partition for what the OS and the agent write there, bytes.
 const RESERVE_BYTES: u64 = 256 << 10;
 
 /// One node's copy of the boot partition.
-type Volume<'a> = BootFs<PatchedPartition<'a, SparseBytes>>;
+type Volume<'a, B> = BootFs<PatchedPartition<'a, B>>;
 
 /// One node's boot partition: what changes, and the changed sectors.
 pub struct Prepared {
@@ -40,14 +41,14 @@ impl Prepared {
 /// # Errors
 /// [`BootError`]; the copy is discarded then.
 pub fn prepare(
-    head: &Head,
+    disk: &impl WithBoot,
     os: &Os,
     node: &NodeFiles,
     agents: &Agents,
     extras: &Extras,
 ) -> Result<Prepared, BootError> {
     let mut patch = Patch::default();
-    let fs = BootFs::open(head.patched(&mut patch))?;
+    let fs = BootFs::open(disk.patched(&mut patch))?;
     let found = found(&fs, os)?;
     let (free, cluster) = fs.free()?;
     let choices = choices(agents, os);
@@ -83,8 +84,8 @@ fn choices<'a>(agents: &'a Agents, os: &Os) -> Vec<Vec<&'a Agent>> {
 }
 
 /// The edits without those that are there already.
-fn changes(
-    fs: &Volume<'_>,
+fn changes<B: ReadAt>(
+    fs: &Volume<'_, B>,
     os: &Os,
     node: &NodeFiles,
     agents: &[&Agent],
@@ -104,7 +105,7 @@ fn changes(
     Ok((edits, warnings))
 }
 
-fn only_new(fs: &Volume<'_>, edits: Vec<Edit>) -> Result<Vec<Edit>, FatError> {
+fn only_new<B: ReadAt>(fs: &Volume<'_, B>, edits: Vec<Edit>) -> Result<Vec<Edit>, FatError> {
     let mut new = Vec::new();
     for edit in edits {
         if !fs.holds(&edit.name, &edit.after)? {
@@ -114,7 +115,7 @@ fn only_new(fs: &Volume<'_>, edits: Vec<Edit>) -> Result<Vec<Edit>, FatError> {
     Ok(new)
 }
 
-fn found(fs: &Volume<'_>, os: &Os) -> Result<Found, BootError> {
+fn found<B: ReadAt>(fs: &Volume<'_, B>, os: &Os) -> Result<Found, BootError> {
     Ok(Found {
         cmdline: fs.read(&os.cmdline)?.ok_or_else(|| BootError::NoCmdline(os.cmdline.clone()))?,
         config: fs.read("config.txt")?,
@@ -126,27 +127,32 @@ fn found(fs: &Volume<'_>, os: &Os) -> Result<Found, BootError> {
 }
 
 /// The plan that lies there; one that cannot be read is as good as none, and is written anew.
-fn plan_on(fs: &Volume<'_>) -> Result<Option<FirstbootPlan>, FatError> {
+fn plan_on<B: ReadAt>(fs: &Volume<'_, B>) -> Result<Option<FirstbootPlan>, FatError> {
     let text = fs.read(names::PLAN)?;
     let text = text.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
     Ok(text.and_then(|text| FirstbootPlan::from_toml(text).ok()))
 }
 
-/// Reads the plan from the boot partition of a card that was prepared before; `None` where there is none.
+/// What a card that was prepared before has for its node: the plan, and the secrets that the node has not taken yet;
+/// `None` where piflash has not been.
 ///
 /// # Errors
 /// [`BootError::Plan`], and what reading the volume says.
-pub fn existing_plan(head: &Head) -> Result<Option<FirstbootPlan>, BootError> {
+pub fn existing(disk: &impl WithBoot) -> Result<Option<NodeFiles>, BootError> {
     let mut patch = Patch::default();
-    let fs = BootFs::open(head.patched(&mut patch))?;
+    let fs = BootFs::open(disk.patched(&mut patch))?;
     let Some(bytes) = fs.read(names::PLAN)? else { return Ok(None) };
-    let text = String::from_utf8_lossy(&bytes);
-    FirstbootPlan::from_toml(&text).map(Some).map_err(BootError::Plan)
+    let plan =
+        FirstbootPlan::from_toml(&String::from_utf8_lossy(&bytes)).map_err(BootError::Plan)?;
+    let bytes = Zeroizing::new(fs.read(names::SECRETS)?.unwrap_or_default());
+    // Cut between overwriting and removing, they are zeros: as good as gone.
+    let secrets = std::str::from_utf8(&bytes).ok().and_then(|text| Secrets::from_toml(text).ok());
+    Ok(Some(NodeFiles { plan, secrets: secrets.unwrap_or_default() }))
 }
 
 /// Bytes in whole clusters that the edits take beyond what their predecessors hold, with a cluster per file for the
 /// growth of the root directory, and the reserve.
-fn needed(fs: &Volume<'_>, edits: &[Edit], cluster: u64) -> Result<u64, FatError> {
+fn needed<B: ReadAt>(fs: &Volume<'_, B>, edits: &[Edit], cluster: u64) -> Result<u64, FatError> {
     let mut clusters = 0;
     for edit in edits {
         let before = fs.size(&edit.name)?.map_or(0, |bytes| bytes.div_ceil(cluster) + 1);

@@ -210,6 +210,8 @@ pub enum CardState {
     Untouched,
     /// Its start is zeros, so no Pi boots from it.
     NotBootable,
+    /// Some of its files are changed, and some may not be.
+    Amended,
     /// Its start could not be cleared.
     Unknown(Arc<io::Error>),
 }
@@ -246,6 +248,9 @@ impl std::fmt::Display for Failure {
             CardState::NotBootable => {
                 f.write_str("; the card does not boot half-written and must be written again")
             }
+            CardState::Amended => f.write_str(
+                "; some of its files may be changed already: run the same command again",
+            ),
             CardState::Unknown(error) => write!(
                 f,
                 "; the start of the card could not be cleared ({error}): do not boot it, write it again"

@@ -10,6 +10,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use super::error::{Error, Result};
 use crate::image::{
     FatBootSector, Partition, PartitionTable, Patch, PatchedPartition, ReadAt, TABLE_AREA_BYTES,
+    WithBoot,
 };
 
 /// A card opened for reading only; it may be mounted meanwhile.
@@ -79,9 +80,12 @@ impl ReadCard {
     pub fn forget_cached(&self) {
         let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
+}
 
-    /// The boot partition as a file. What is written to it is in `patch` only: the card is not changed.
-    pub fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, ReadCard> {
+impl WithBoot for ReadCard {
+    type Bytes = Self;
+
+    fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, Self> {
         PatchedPartition::new(self, patch, &self.boot)
     }
 }

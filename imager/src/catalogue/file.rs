@@ -91,8 +91,8 @@ pub struct Named {
     pub url: String,
     /// SHA-256 sum of what is at `url`.
     pub sha256: Option<String>,
-    /// Why it cannot become a node.
-    pub why_not: Option<String>,
+    /// Why it cannot become a node of a cluster, although it is prepared.
+    pub no_kubernetes: Option<String>,
 }
 
 impl Catalogue {

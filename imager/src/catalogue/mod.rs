@@ -34,8 +34,10 @@ pub struct Entry {
     pub image_sha256: Option<String>,
     /// Where its block map is.
     pub bmap: Option<String>,
-    /// Why it cannot become a node, where it cannot.
+    /// Why it is not prepared, where it is not.
     pub why_not: Option<String>,
+    /// Why it cannot become a node of a cluster, although it is prepared.
+    pub no_kubernetes: Option<String>,
     /// Whether it is taken where none is asked for.
     pub default: bool,
 }
@@ -74,11 +76,11 @@ pub fn entries(catalogue: &Catalogue, list: &[ListEntry]) -> Vec<Entry> {
     let mut entries = Vec::new();
     for named in &catalogue.image {
         let found = named.in_list.as_deref().and_then(|part| list::newest(list, part));
-        let listed = found.map(|listed| (listed.clone(), named.why_not.clone()));
-        entries.push(match listed {
-            Some((listed, why_not)) => {
+        entries.push(match found {
+            Some(listed) => {
                 taken.insert(listed.url.clone());
-                entry(&named.alias, &named.name, &listed, why_not)
+                let no_kubernetes = named.no_kubernetes.clone();
+                Entry { no_kubernetes, ..entry(&named.alias, &named.name, listed, None) }
             }
             None => Entry {
                 alias: named.alias.clone(),
@@ -90,7 +92,8 @@ pub fn entries(catalogue: &Catalogue, list: &[ListEntry]) -> Vec<Entry> {
                 sha256: named.sha256.clone(),
                 image_sha256: None,
                 bmap: None,
-                why_not: named.why_not.clone(),
+                why_not: None,
+                no_kubernetes: named.no_kubernetes.clone(),
                 default: false,
             },
         });
@@ -120,6 +123,8 @@ fn entry(alias: &str, name: &str, listed: &ListEntry, why_not: Option<String>) -
         sha256: listed.image_download_sha256.clone(),
         image_sha256: listed.extract_sha256.clone(),
         bmap: listed.bmap_url.clone(),
+        no_kubernetes: (why_not.is_none() && listed.only_32_bit())
+            .then(|| "32 bit: Kubernetes has no packages for it".into()),
         why_not,
         default: false,
     }
@@ -128,9 +133,6 @@ fn entry(alias: &str, name: &str, listed: &ListEntry, why_not: Option<String>) -
 fn why_not(catalogue: &Catalogue, listed: &ListEntry) -> Option<String> {
     if catalogue.prepares.iter().any(|part| listed.url.contains(part)) {
         return None;
-    }
-    if listed.only_32_bit() {
-        return Some("32 bit: Kubernetes has no packages for it".into());
     }
     Some("this release of piflash does not prepare it".into())
 }

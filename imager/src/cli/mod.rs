@@ -7,8 +7,10 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pikube_config::Role;
 
+mod extras;
 mod settings;
 
+pub use extras::ExtrasArgs;
 pub use settings::{SettingsArgs, SwapArg};
 
 // Headings of `--help`.
@@ -75,7 +77,7 @@ pub enum Command {
     /// List the operating systems that have a name
     Images(ImagesArgs),
     /// Change settings of a card that is written already; what is not given stays as it is on the card
-    Configure(ConfigureArgs),
+    Configure(Box<ConfigureArgs>),
     /// Read a card back and compare it with an image
     Verify(VerifyArgs),
     /// Tell what a node wrote on its card about its last boot
@@ -110,6 +112,10 @@ pub struct WriteArgs {
     /// What else the node shall be.
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// What else goes onto the boot partition.
+    #[command(flatten)]
+    pub extras: ExtrasArgs,
 
     /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
     #[arg(help_heading = NODE, long, value_name = "DIR")]
@@ -185,6 +191,10 @@ pub struct ConfigureArgs {
     /// What else the node shall be.
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// What else goes onto the boot partition.
+    #[command(flatten)]
+    pub extras: ExtrasArgs,
 
     /// Folder with agents (pikube-agent-arm64, ...) to use instead of the built-in ones
     #[arg(help_heading = NODE, long, value_name = "DIR")]

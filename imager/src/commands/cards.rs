@@ -85,7 +85,11 @@ pub(super) fn look(
     Ok((cards, worst))
 }
 
-fn target(path: &Path, force: bool, request: &Request) -> Result<Target, Failure> {
+/// Looks at one card.
+///
+/// # Errors
+/// Why it may not be written.
+pub(super) fn target(path: &Path, force: bool, request: &Request) -> Result<Target, Failure> {
     let mut target = guard::check(&System::default(), path, request)?;
     if force {
         target.force();
@@ -94,11 +98,11 @@ fn target(path: &Path, force: bool, request: &Request) -> Result<Target, Failure
     Ok(target)
 }
 
-/// Asks, unless that has been answered already.
+/// Asks whether everything on the cards may go, unless that has been answered already.
 ///
 /// # Errors
 /// Any answer but yes, and nobody to ask.
-pub(super) fn confirm(
+pub(super) fn confirm_loss(
     args: &WriteArgs,
     console: &Console,
     cards: &[Card],
@@ -113,15 +117,28 @@ pub(super) fn confirm(
         .map(|card| format!("  {} -> {}", card.target.describe(), card.hostname()))
         .collect();
     let list = lines.join("\n");
+    let it = if cards.len() == 1 { "it" } else { "them" };
+    let question = format!("Everything on {it} will be lost:\n{list}\nWrite?");
+    confirm(console, &question, &format!("this would overwrite\n{list}"), interrupted)
+}
+
+/// Asks; where nobody can answer, `what_would_be` tells what is not done.
+///
+/// # Errors
+/// Any answer but yes, and nobody to ask.
+pub(super) fn confirm(
+    console: &Console,
+    question: &str,
+    what_would_be: &str,
+    interrupted: &AtomicBool,
+) -> Result<(), Failure> {
     if !console.can_ask() {
-        let message = format!("not confirmed: this would overwrite\n{list}");
+        let message = format!("not confirmed: {what_would_be}");
         return Err(
             Failure::new(Exit::Refused, message).help("add `--yes` where nobody can answer")
         );
     }
-    let it = if cards.len() == 1 { "it" } else { "them" };
-    let question = format!("Everything on {it} will be lost:\n{list}\nWrite?");
-    match console.ask(&question, interrupted) {
+    match console.ask(question, interrupted) {
         Ok(Answer::Yes) => Ok(()),
         Ok(Answer::No) => Err(Failure::new(Exit::Refused, "not confirmed, nothing was written")),
         Ok(Answer::Interrupted) => {

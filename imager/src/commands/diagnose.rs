@@ -6,7 +6,7 @@ use crate::boot::{BootError, BootFs, FatError};
 use crate::card;
 use crate::cli::DiagnoseArgs;
 use crate::failure::{Exit, Failure};
-use crate::image::{Patch, PatchedPartition};
+use crate::image::{Patch, PatchedPartition, WithBoot as _};
 use crate::progress::Console;
 use crate::progress::json::Message;
 

@@ -128,7 +128,7 @@ fn entries(
     Ok(catalogue::entries(catalogue, &list.images))
 }
 
-fn surroundings(console: &Console, interrupted: &Arc<AtomicBool>) -> Surroundings {
+pub(super) fn surroundings(console: &Console, interrupted: &Arc<AtomicBool>) -> Surroundings {
     let console = *console;
     let tell = move |notice: Notice| match notice.is_warning() {
         true => console.warn(&notice.to_string()),
@@ -146,12 +146,16 @@ fn table(entries: &[Entry]) -> String {
     for entry in entries {
         let size = entry.download_bytes.map_or_else(|| "-".into(), |bytes| ByteSize(bytes).short());
         let default = if entry.default { " (default)" } else { "" };
-        let why_not = entry.why_not.as_ref().map(|why| format!("; not usable: {why}"));
+        let why_not = match (&entry.why_not, &entry.no_kubernetes) {
+            (Some(why), _) => format!("; not usable: {why}"),
+            (None, Some(why)) => format!("; not for a cluster: {why}"),
+            (None, None) => String::new(),
+        };
         rows.push([
             entry.alias.clone(),
             entry.released.clone().unwrap_or_else(|| "-".into()),
             size,
-            format!("{}{default}{}", entry.name, why_not.unwrap_or_default()),
+            format!("{}{default}{why_not}", entry.name),
         ]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);

@@ -1,9 +1,11 @@
 //! One story per command.
 
 mod cards;
+pub mod configure;
 pub mod devices;
 pub mod diagnose;
 mod dry_run;
+mod extras;
 pub mod images;
 pub mod manual;
 mod receipt;

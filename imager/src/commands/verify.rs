@@ -15,7 +15,7 @@ use crate::boot::BootFs;
 use crate::card::{self, Event, Events as _, Phase, ReadCard};
 use crate::cli::VerifyArgs;
 use crate::failure::{Exit, Failure};
-use crate::image::{ByteSize, Head, Patch, ReadAt, Rest};
+use crate::image::{ByteSize, Head, Patch, ReadAt, Rest, WithBoot as _};
 use crate::progress::json::{Message, Outcome};
 use crate::progress::{Console, Followed};
 

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card};
 use super::receipt::{self, Source};
-use super::{dry_run, images, settings};
+use super::{dry_run, extras, images, settings};
 use crate::agents::Agents;
-use crate::boot::{self, Bits, Extras, Prepared, Survey};
+use crate::boot::{self, Bits, Prepared, Survey};
 use crate::card::eject;
 use crate::card::{self, Job, Options, Request, Written};
 use crate::cli::WriteArgs;
@@ -31,10 +31,8 @@ pub fn run(
     let identity = (args.hostname.as_str(), args.role.into());
     let cards = args.cards.len();
     let nodes = plan::nodes(identity, &settings, &laptop(), cards, moment::flashing())?;
-    let agents = match &args.agent_dir {
-        Some(folder) => Agents::from_folder(folder)?,
-        None => Agents::built_in(),
-    };
+    let extras = extras::of(&args.extras, console, interrupted)?;
+    let agents = Agents::of(args.agent_dir.as_deref())?;
     let image = images::open(&args.image, console, interrupted)?;
     let request = Request {
         image: image.identity().map(|identity| (image.path().to_owned(), identity)),
@@ -67,14 +65,14 @@ pub fn run(
     }
     let prepared = cards
         .iter()
-        .map(|card| boot::prepare(&head, &survey.os, &card.node, &agents, &Extras::default()))
+        .map(|card| boot::prepare(&head, &survey.os, &card.node, &agents, &extras))
         .collect::<Result<Vec<_>, _>>()?;
     warn(&survey, &prepared, console);
     if args.dry_run {
         dry_run::show(&cards, &prepared, console);
         return Ok(worst);
     }
-    cards::confirm(args, console, &cards, interrupted)?;
+    cards::confirm_loss(args, console, &cards, interrupted)?;
     let patches = prepared.into_iter().map(|prepared| prepared.patch);
     let (jobs, refused) = open(cards, patches, console);
     let options = Options { verify: !args.no_verify };
@@ -156,12 +154,12 @@ fn finish(
     }
 }
 
-fn laptop() -> Laptop {
+pub(super) fn laptop() -> Laptop {
     Laptop::ask("/".as_ref(), |name| std::env::var(name).ok())
 }
 
 /// What holds for all cards is said once.
-fn warn(survey: &Survey, prepared: &[Prepared], console: &Console) {
+pub(super) fn warn(survey: &Survey, prepared: &[Prepared], console: &Console) {
     if survey.os.bits == Bits::ThirtyTwo {
         console.warn(&format!(
             "{}: it is prepared without Kubernetes; for a node of a cluster use a 64-bit system",

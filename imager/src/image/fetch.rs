@@ -185,6 +185,16 @@ pub(super) fn sum_beside(
     Ok(None)
 }
 
+/// A file of at most 4 MiB, wherever it is.
+///
+/// # Errors
+/// [`Error::Http`], [`Error::S3`], [`Error::Io`] with `NotFound` among it, [`Error::Interrupted`].
+pub fn read_small(location: &Location, surroundings: &Surroundings) -> Result<Vec<u8>> {
+    let path = PathBuf::from(location.to_string());
+    let missing = || Error::Io { action: "reading", path, source: io::ErrorKind::NotFound.into() };
+    small(location, surroundings)?.ok_or_else(missing)
+}
+
 /// A file of at most 4 MiB, wherever it is; `None` where there is none.
 ///
 /// # Errors

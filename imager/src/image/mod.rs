@@ -49,6 +49,7 @@ pub use cache::{Cache, DEFAULT_LIMIT_BYTES};
 pub use checked::{Expected, Fingerprint};
 pub use error::{Error, Result};
 pub use fat::{FatBootSector, FatType};
+pub use fetch::read_small;
 pub use head::{Head, MAX_BOOT_PARTITION_BYTES, MAX_HEAD_BYTES, Rest};
 pub use location::{Location, LocationError};
 pub use notice::{Notice, Tell};
@@ -66,7 +67,7 @@ pub use sniff::{Format, sniff};
 pub use source::{FileIdentity, Image, open, open_from};
 pub use sparse::SparseBytes;
 pub(crate) use sparse::is_zero;
-pub use window::PatchedPartition;
+pub use window::{PatchedPartition, WithBoot};
 
 /// Bytes of a sector. Images for the Raspberry Pi are made for this size only; a reader that presents another one
 /// is refused by `card::guard`.

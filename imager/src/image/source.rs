@@ -120,14 +120,8 @@ fn read_signature(
     key: &Path,
     surroundings: &Surroundings,
 ) -> Result<super::signature::Verifier> {
-    let read = |location: &Location| {
-        let path = PathBuf::from(location.to_string());
-        let missing =
-            || Error::Io { action: "reading", path, source: io::ErrorKind::NotFound.into() };
-        fetch::small(location, surroundings)?.ok_or_else(missing)
-    };
-    let key = read(&Location::File(key.to_owned()))?;
-    let signature = read(signature)?;
+    let key = fetch::read_small(&Location::File(key.to_owned()), surroundings)?;
+    let signature = fetch::read_small(signature, surroundings)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Signed::new(&signature, &key, now)
         .and_then(Signed::verifier)

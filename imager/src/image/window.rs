@@ -4,6 +4,15 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::{Partition, Patch, ReadAt};
 
+/// Something that holds a boot partition: the head of an image, or a card.
+pub trait WithBoot {
+    /// What is below the patch.
+    type Bytes: ReadAt;
+
+    /// The boot partition as a card with `patch` shall see it. What is written to it is in `patch` only.
+    fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, Self::Bytes>;
+}
+
 /// A partition of `base` with a card's [`Patch`] over it. Reading gives both together, writing goes into the patch.
 /// The window has the size of the partition and never grows: a write at its end writes nothing (`Ok(0)`).
 pub struct PatchedPartition<'a, B: ReadAt + ?Sized> {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use pikube_config::values::{locale, person};
 
+use super::locales;
+
 /// What this computer is set to; `None` where it does not say, or says something no node can have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Laptop {
@@ -64,7 +66,7 @@ fn posix_locale(name: &str) -> Option<String> {
         return None;
     }
     let name = format!("{language}.UTF-8{}", modifier.map(|m| format!("@{m}")).unwrap_or_default());
-    locale::locale(&name).is_ok().then_some(name)
+    locales::check(&name).is_ok().then_some(name)
 }
 
 fn keyboard(text: &str) -> Option<String> {

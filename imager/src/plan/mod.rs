@@ -3,6 +3,7 @@
 mod changed;
 mod hostnames;
 mod laptop;
+mod locales;
 mod login;
 mod network;
 mod ranges;
@@ -199,7 +200,7 @@ fn check(settings: &Settings) -> Problems {
     for server in &settings.ntp {
         note("--ntp", host::server(server));
     }
-    note("--locale", optional(&settings.locale, locale::locale));
+    note("--locale", optional(&settings.locale, locales::check));
     note("--keyboard", optional(&settings.keyboard, locale::keyboard));
     note("--user", optional(&settings.user, person::user_name));
     note("--apt-mirror", optional(&settings.apt_mirror, host::url));

@@ -10,8 +10,8 @@
 //! | `dry_run` | per card, with `--dry-run` | `card`, `node`, `text` |
 //! | `phase` | per card | `card`, `phase` (`erase`, `write`, `boot_partition`, `verify`, `finish`) |
 //! | `progress` | per card, 5 times a second at most | `card`, `phase`, `done_bytes`, `total_bytes` |
-//! | `result` | per card, the last word on it | `card`, `node`, `ok`, `exit`; where it is `ok`: `receipt`; else `class`, `message`, `help` |
-//! | `operating_system` | per entry of `piflash images` | `alias`, `name`, `released`, `download_bytes`, `default`, `why_not`, … |
+//! | `result` | per card, the last word on it | `card`, `node`, `ok`, `exit`; where it is `ok`: `receipt`, or of `configure` `changed` (names of files); else `class`, `message`, `help` |
+//! | `operating_system` | per entry of `piflash images` | `alias`, `name`, `released`, `download_bytes`, `default`, `why_not`, `no_kubernetes`, … |
 //! | `device` | per disk of `piflash devices` | `path`, `size_bytes`, `model`, `serial`, `bus`, `removable`, `contents`, `writable`, `verdict` |
 //! | `difference` | per partition that differs, of `piflash verify` | `card`, `partition` (`null`: none), `bytes`, `first_byte`, `expected` |
 //! | `diagnosis` | `piflash diagnose` | `card`, `booted`, `summary`, `report` (`pikube-report.json` as it is), `launch_log` |
@@ -121,6 +121,9 @@ pub enum Message<'a> {
 pub enum Outcome<'a> {
     Done {
         receipt: &'a Receipt,
+    },
+    Configured {
+        changed: &'a [&'a str],
     },
     Trouble(Trouble<'a>),
     /// Of a command that leaves no receipt.

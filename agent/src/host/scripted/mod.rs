@@ -1,6 +1,7 @@
 //! A node in memory, for tests: files, a clock that nobody waits for, commands that do to the files what the real ones
 //! do. It can lose its power before any operation, and boot again with what was on the medium.
 
+mod card;
 mod machine;
 mod programs;
 
@@ -13,49 +14,7 @@ use jiff::Timestamp;
 use super::files::TEMPORARY;
 use super::{Access, Answer, Command, Error, Host, Kind, Lock, Look, Stat};
 use crate::report::{Level, Voice};
-
-/// A plan with every setting that has a step.
-pub const PLAN: &str = r#"
-schema = 1
-flashed_at = "2026-11-21T06:00:00Z"
-[node]
-hostname = "laperouse"
-role = "master"
-[time]
-timezone = "Europe/Paris"
-ntp = ["0.debian.pool.ntp.org", "1.debian.pool.ntp.org"]
-[system]
-locale = "en_GB.UTF-8"
-keyboard = "gb"
-swap = "off"
-apt_mirror = "http://mirror.example.org/pub/debian"
-apt_proxy = "http://192.168.1.2:3142"
-[network]
-[[network.addresses]]
-interface = "eth0"
-address = "192.168.1.21/24"
-router = "192.168.1.1"
-dns = ["192.168.1.1"]
-[wifi]
-country = "FR"
-[[wifi.networks]]
-ssid = "harbour"
-[user]
-name = "captain"
-ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]
-"#;
-
-/// A password hash that must not show anywhere.
-pub const HASH: &str = "$6$saltsalt$0123456789abcdefSECRET";
-
-/// Secrets with that hash and a Wi-Fi password.
-pub const SECRETS: &str = r#"schema = 1
-[user]
-password_hash = "$6$saltsalt$0123456789abcdefSECRET"
-[[wifi.networks]]
-ssid = "harbour"
-password = "swordfishSECRET"
-"#;
+pub use card::{HASH, PLAN, SECRETS};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {

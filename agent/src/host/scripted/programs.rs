@@ -36,14 +36,25 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
             }
         }
         ("useradd", [.., "-U", name]) => {
-            add_line(node, "/etc/passwd", &format!("{name}:x:1001:1001::/home/{name}:/bin/bash"))?;
+            let users = node.get("/etc/passwd").matches(":/home/").count();
+            let number = 1000 + users;
+            let account = format!("{name}:x:{number}:{number}::/home/{name}:/bin/bash");
+            add_line(node, "/etc/passwd", &account)?;
             add_line(node, "/etc/shadow", &format!("{name}:*:1::::::"))?;
-            add_line(node, "/etc/group", &format!("{name}:x:1001:"))?;
+            add_line(node, "/etc/group", &format!("{name}:x:{number}:"))?;
         }
         ("groupadd", ["-g", number, name]) => {
             add_line(node, "/etc/group", &format!("{name}:x:{number}:"))?;
         }
-        ("pwconv", []) => add_line(node, "/etc/shadow", "captain:x:1::::::")?,
+        ("pwconv", []) => {
+            let shadow = node.get("/etc/shadow");
+            for line in node.get("/etc/passwd").lines() {
+                let name = line.split(':').next().unwrap_or(line);
+                if !shadow.lines().any(|line| line.starts_with(&format!("{name}:"))) {
+                    add_line(node, "/etc/shadow", &format!("{name}:x:1::::::"))?;
+                }
+            }
+        }
         ("usermod", ["-aG", groups, name]) => join(node, groups, name)?,
         ("usermod", ["-p", field, name]) => set_password(node, name, field)?,
         ("chpasswd", ["-e"]) => {
