@@ -5,6 +5,7 @@ pub mod interfaces;
 pub mod keyfile;
 pub mod netplan;
 pub mod networkd;
+mod psk;
 pub mod resolv_conf;
 pub mod wpa_supplicant;
 
@@ -77,6 +78,12 @@ impl<'a> Wanted<'a> {
 /// Whether a password is the key itself: 64 hexadecimal digits, the contract's rule. SAE has no such keys.
 fn is_key(password: &str, security: Security) -> bool {
     password.len() == 64 && security != Security::Wpa3
+}
+
+/// Whether wpa_supplicant, before 2.11 at least, cuts this text although it stands between quotes: it takes a `#` for a
+/// comment where the quotes before it, those of the text among them, come in pairs.
+pub fn is_cut(text: &str) -> bool {
+    text.contains('"') && text.contains('#')
 }
 
 /// Whether a static address is IPv6.

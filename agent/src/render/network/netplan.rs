@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use pikube_config::{Address, Security, WifiNetwork};
 use zeroize::Zeroizing;
 
-use super::{OURS, Wanted, is_v6};
+use super::{OURS, Wanted, is_cut, is_v6, psk};
 use crate::render::draft::{Draft, Line};
 
 /// After cloud-init's `50-cloud-init.yaml`.
@@ -85,9 +85,45 @@ fn access_point(draft: &mut Draft, network: &WifiNetwork, wanted: &Wanted) {
     draft.push(["          auth:".to_owned(), format!("            key-management: {management}")]);
     draft.lines.push(Line::Password {
         key: "            password: ",
-        value: wanted.password(network).map(|password| Zeroizing::new(quoted(&password))),
+        value: wanted.password(network).map(|password| secret(&password, network)),
         ssid: network.ssid.clone(),
     });
+}
+
+/// netplan puts the pass phrase between quotes for wpa_supplicant, which must not cut it.
+fn secret(password: &str, network: &WifiNetwork) -> Zeroizing<String> {
+    if network.security == Security::Wpa2 && is_cut(password) {
+        return Zeroizing::new(quoted(&psk::key(&network.ssid, password)));
+    }
+    Zeroizing::new(quoted(password))
+}
+
+/// Why netplan cannot have the plan's wireless networks: what it would hand on to wpa_supplicant is not what the plan
+/// says. `sae`: whether it knows WPA3 (0.107 and later).
+pub fn refusal(wanted: &Wanted, sae: bool) -> Option<(String, &'static str)> {
+    wanted.networks().iter().find_map(|network| {
+        let ssid = &network.ssid;
+        let wpa3 = network.security == Security::Wpa3;
+        let password = || wanted.password(network).is_some_and(|password| is_cut(&password));
+        if wpa3 && !sae {
+            Some((
+                format!("using the Wi-Fi network `{ssid}`: netplan before 0.107 has no WPA3"),
+                "say that it is `wpa2` if its access point has both, or use Ubuntu 24.04 or later",
+            ))
+        } else if is_cut(ssid) {
+            Some((
+                format!("using the Wi-Fi network `{ssid}`: netplan cannot write \" and # together"),
+                "give the network another name",
+            ))
+        } else if wpa3 && password() {
+            Some((
+                format!("using the Wi-Fi network `{ssid}`: netplan cannot write \" and # together"),
+                "give the network a password without one of the two",
+            ))
+        } else {
+            None
+        }
+    })
 }
 
 /// A double-quoted scalar (YAML 1.1 §5.7), in ASCII only: whatever YAML calls printable, this is.

@@ -155,11 +155,40 @@ fn wpa_supplicant_conf() {
         format!(
             "{OURS}\nctrl_interface=DIR=/run/wpa_supplicant\ncountry=FR\n\
              network={{\n\tssid=436166c3a93b206475205c506f7274\n\tscan_ssid=1\n\tpriority=3\n\
-             \tkey_mgmt=SAE\n\tieee80211w=2\n\tpsk=\" sword\\fish \"#\"\n}}\n\
+             \tkey_mgmt=SAE\n\tieee80211w=2\n\tsae_password=2073776f72645c66697368202223\n}}\n\
              network={{\n\tssid=\"harbour\"\n\tpriority=2\n\tkey_mgmt=WPA-PSK\n\tpsk={KEY}\n}}\n\
              network={{\n\tssid=\"quay\"\n\tpriority=1\n\tkey_mgmt=NONE\n}}\n"
         )
     );
+}
+
+#[test]
+fn pass_phrases_that_wpa_supplicant_would_cut_become_keys() {
+    let cut = |draft: fn(&Wanted) -> Option<Draft>| {
+        let plan = FirstbootPlan::from_toml(PLAN).unwrap();
+        let secrets = SECRETS.replace(KEY, "pass\\\"#word");
+        let secrets = Secrets::from_toml(&secrets).unwrap();
+        text(&draft(&Wanted::new(&plan, Some(&secrets), WIRELESS)).unwrap())
+    };
+    let key = "\n\tpsk=";
+    let conf = cut(|wanted| wpa_supplicant::draft(wanted, wpa_supplicant::PATH));
+    let key = &conf[conf.find(key).unwrap() + key.len()..][..64];
+    assert!(key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{conf}");
+    assert!(cut(|wanted| netplan::draft(wanted, true)).contains(&format!("password: \"{key}\"")));
+}
+
+#[test]
+fn what_netplan_cannot_hand_on_is_refused() {
+    let refusal = |from: &str, to: &str, sae| {
+        let secrets = SECRETS.replace(" \\\"#", "");
+        let secrets = Secrets::from_toml(&secrets).unwrap();
+        let plan = FirstbootPlan::from_toml(&PLAN.replace(from, to)).unwrap();
+        netplan::refusal(&Wanted::new(&plan, Some(&secrets), WIRELESS), sae)
+    };
+    assert_eq!(refusal("quay", "quay", true), None);
+    assert!(refusal("quay", "quay", false).unwrap().0.contains("no WPA3"));
+    assert!(refusal("\"quay\"", "\"q\\\"u#ay\"", true).unwrap().1.contains("another name"));
+    assert!(with(PLAN, |wanted| netplan::refusal(wanted, true)).unwrap().1.contains("password"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use pikube_config::{Security, WifiNetwork};
 use zeroize::Zeroizing;
 
-use super::{OURS, Wanted, is_key};
+use super::{OURS, Wanted, is_cut, is_key, psk};
 use crate::render::draft::{Draft, Line};
 
 /// Of dhcpcd's hook and of our `wpa-conf` for ifupdown.
@@ -39,8 +39,6 @@ fn push(draft: &mut Draft, network: &WifiNetwork, priority: usize, wanted: &Want
         draft.push(["\tscan_ssid=1"]);
     }
     draft.push([format!("\tpriority={priority}")]);
-    let password = wanted.password(network);
-    let long = password.as_ref().is_some_and(|password| password.len() == 64);
     let key = match network.security {
         Security::Open => {
             draft.push(["\tkey_mgmt=NONE", "}"]);
@@ -52,13 +50,13 @@ fn push(draft: &mut Draft, network: &WifiNetwork, priority: usize, wanted: &Want
         }
         Security::Wpa3 => {
             draft.push(["\tkey_mgmt=SAE", "\tieee80211w=2"]);
-            // `psk` takes 63 characters at most, `sae_password` is not known before 2.7.
-            if long { "\tsae_password=" } else { "\tpsk=" }
+            // `psk` takes 63 characters at most, and nothing but quotes.
+            "\tsae_password="
         }
     };
     draft.lines.push(Line::Password {
         key,
-        value: password.map(|password| secret(&password, network.security)),
+        value: wanted.password(network).map(|password| secret(&password, network)),
         ssid: network.ssid.clone(),
     });
     draft.push(["}"]);
@@ -69,18 +67,24 @@ fn name(ssid: &str) -> String {
     if ssid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" -_.".contains(&byte)) {
         return format!("\"{ssid}\"");
     }
-    ssid.bytes().fold(String::new(), |mut digits, byte| {
-        // A String takes every write.
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
+    digits(ssid).to_string()
 }
 
-/// A pass phrase goes between quotes as it is, for the last quote of the line ends it; a key stands alone.
-fn secret(password: &str, security: Security) -> Zeroizing<String> {
-    if is_key(password, security) {
-        Zeroizing::new(password.to_owned())
-    } else {
-        Zeroizing::new(format!("\"{password}\""))
+/// A key stands alone; a pass phrase goes between quotes as it is, for the last quote of the line ends it.
+fn secret(password: &str, network: &WifiNetwork) -> Zeroizing<String> {
+    match network.security {
+        security if is_key(password, security) => Zeroizing::new(password.to_owned()),
+        Security::Wpa2 if is_cut(password) => psk::key(&network.ssid, password),
+        Security::Wpa3 if is_cut(password) => digits(password),
+        _ => Zeroizing::new(format!("\"{password}\"")),
     }
+}
+
+fn digits(text: &str) -> Zeroizing<String> {
+    let mut digits = Zeroizing::new(String::with_capacity(2 * text.len()));
+    for byte in text.bytes() {
+        // A String takes every write.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }

@@ -12,6 +12,8 @@ pub enum Manager {
     Netplan {
         /// Whether it knows `regulatory-domain`.
         regulatory: bool,
+        /// Whether it knows WPA3.
+        sae: bool,
     },
     /// Raspberry Pi OS buster and bullseye, with wpa_supplicant.
     Dhcpcd,
@@ -43,7 +45,10 @@ pub fn find(host: &dyn Look) -> Result<Option<Manager>, Error> {
         return Ok(Some(Manager::Nm));
     }
     if netplan && host.exists(NETPLAN)? {
-        return Ok(Some(Manager::Netplan { regulatory: knows_regulatory(host)? }));
+        return Ok(Some(Manager::Netplan {
+            regulatory: knows_regulatory(host)?,
+            sae: host.exists(FEATURES[1])? || host.exists(FEATURES[2])?,
+        }));
     }
     if units::is_enabled(host, DHCPCD_UNIT)? {
         return Ok(Some(Manager::Dhcpcd));

@@ -10,7 +10,7 @@ mod work;
 use super::{owed, units};
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
-use crate::render::network::Wanted;
+use crate::render::network::{Wanted, netplan};
 use crate::step::{Check, Notes, Step, Stop};
 use manager::Manager;
 use work::Work;
@@ -82,6 +82,11 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
                 "use an image with NetworkManager, netplan, dhcpcd, ifupdown or systemd-networkd",
             ));
         };
+        if let Manager::Netplan { sae, .. } = manager
+            && let Some((what, help)) = netplan::refusal(wanted, sae)
+        {
+            return Err(Stop::person(what, help));
+        }
         let changed =
             !work.reasons(host)?.is_empty() || missing_unit(wanted, Some(manager), host)?.is_some();
         if changed {

@@ -9,8 +9,10 @@ use crate::render::network::{
     dhcpcd, interfaces, keyfile, netplan, networkd, resolv_conf, tests as plans, wpa_supplicant,
 };
 
+/// The plan's own passwords, but for the two signs that netplan cannot write.
 fn context(plan: &str, secrets: bool) -> Context {
-    let secrets = secrets.then(|| Secrets::from_toml(plans::SECRETS).unwrap());
+    let text = plans::SECRETS.replace(" \\\"#", "");
+    let secrets = secrets.then(|| Secrets::from_toml(&text).unwrap());
     Context::new(FirstbootPlan::from_toml(plan).unwrap(), secrets, Facts::default())
 }
 
@@ -94,7 +96,7 @@ fn files(node: &Node) -> Vec<(String, String)> {
 fn each_manager_is_found_and_gets_its_files() {
     let found = [
         Manager::Nm,
-        Manager::Netplan { regulatory: true },
+        Manager::Netplan { regulatory: true, sae: true },
         Manager::Dhcpcd,
         Manager::Ifupdown,
         Manager::Networkd,
@@ -149,6 +151,18 @@ fn an_old_netplan_is_not_told_the_country() {
     node.put("/usr/share/netplan/netplan_cli/_features.py", "'dhcp-use-domains',\n");
     make(&whole(), &node);
     assert!(!node.get(netplan::PATH).contains("regulatory"));
+}
+
+#[test]
+fn an_old_netplan_refuses_wpa3_by_the_network_s_name() {
+    let node = node("netplan");
+    node.entries.borrow_mut().remove("/usr/share/netplan/netplan_cli/_features.py");
+    node.put("/usr/share/netplan/netplan/_features.py", "'regdom',\n");
+    let Err(Stop::Person { what, .. }) = apply(&whole(), &node) else { panic!() };
+    assert!(what.contains("`Café; du \\Port`") && what.contains("no WPA3"), "{what}");
+    assert!(!node.exists(netplan::PATH).unwrap());
+    make(&context(&plans::PLAN.replace("wpa3", "wpa2"), true), &node);
+    assert!(node.get(netplan::PATH).contains("regulatory-domain"));
 }
 
 #[test]

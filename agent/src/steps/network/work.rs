@@ -45,7 +45,7 @@ pub fn find(wanted: &Wanted, manager: Option<Manager>, host: &dyn Look) -> Resul
     let drafts = match manager {
         None => Vec::new(),
         Some(Manager::Nm) => keyfile::drafts(wanted),
-        Some(Manager::Netplan { regulatory }) => {
+        Some(Manager::Netplan { regulatory, .. }) => {
             netplan::draft(wanted, regulatory).into_iter().collect()
         }
         Some(Manager::Dhcpcd) => wpa.into_iter().collect(),
