@@ -13,6 +13,6 @@ lists=("$here/packages/$family.list")
 include=$(packages_of "${lists[@]}" | paste -sd,)
 
 mode=root; [ "$(id -u)" = 0 ] || mode=unshare
-mmdebstrap --quiet --mode="$mode" --variant=custom --components=main --include="$include" "${options[@]}" \
+mmdebstrap --quiet --mode="$mode" --variant=custom --components=main --dpkgopt=force-unsafe-io --include="$include" "${options[@]}" \
   --setup-hook="tar -x -p -C \"\$1\" -f '$base' --exclude='./dev/*'" \
   "$release" "$out" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) $release main"

@@ -13,6 +13,6 @@ mode=root; [ "$(id -u)" = 0 ] || mode=unshare
 # the locale that Raspberry Pi OS ships; any other has to be generated on the node
 # shellcheck disable=SC2016 # mmdebstrap's shell expands it
 locale='echo "en_GB.UTF-8 UTF-8" > "$1/etc/locale.gen"; chroot "$1" locale-gen > /dev/null; chroot "$1" update-locale LANG=en_GB.UTF-8'
-mmdebstrap --quiet --mode="$mode" --variant=apt --components=main --include="$include" \
+mmdebstrap --quiet --mode="$mode" --variant=apt --components=main --dpkgopt=force-unsafe-io --include="$include" \
   "${options[@]}" --customize-hook="$locale" \
   "$release" "$out" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) $release main"

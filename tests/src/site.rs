@@ -86,13 +86,14 @@ impl Site {
         Ok(Visit { login, running })
     }
 
-    /// What the DHCP server gave the machine.
+    /// What the DHCP server gave the machine, most recently.
     ///
     /// # Errors
     /// When its list cannot be read.
     pub fn lease(&self) -> Result<Option<Lease>> {
         let leases = self.switch.leases()?;
-        Ok(leases.into_iter().find(|lease| lease.mac == self.cable.mac()))
+        let own = leases.into_iter().filter(|lease| lease.mac == self.cable.mac());
+        Ok(own.max_by_key(|lease| lease.until_s))
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) const LOG: &str = "dnsmasq.log";
 /// An address that the server has given away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
+    /// When it ends, seconds since 1970.
+    pub until_s: u64,
     /// Hardware address, as `ip` writes it.
     pub mac: String,
     /// The address.
@@ -56,9 +58,11 @@ pub(super) fn leases(file: &Path) -> Result<Vec<Lease>> {
 
 fn parse(text: &str) -> Vec<Lease> {
     let lease = |line: &str| {
-        let mut words = line.split_whitespace().skip(1);
+        let mut words = line.split_whitespace();
+        let until_s = words.next()?.parse().ok()?;
         let (mac, address, name) = (words.next()?, words.next()?, words.next()?);
         Some(Lease {
+            until_s,
             mac: mac.to_owned(),
             address: address.to_owned(),
             hostname: (name != "*").then(|| name.to_owned()),
