@@ -102,7 +102,7 @@ pub struct WriteArgs {
     pub image: ImageArgs,
 
     /// What the node does: `master` starts the cluster, `control-plane` is a further one, `worker` joins
-    #[arg(help_heading = NODE, long, value_enum, hide_possible_values = true)]
+    #[arg(help_heading = NODE, long, value_enum, default_value = "worker", hide_possible_values = true)]
     pub role: RoleArg,
 
     /// Host name; with several cards one per card, as a list `fregate,black-pearl` or a range `pi[01-04]`

@@ -14,6 +14,10 @@ use super::PlanError;
 /// Largest key or password file that is read, bytes: an image named by mistake is not swallowed whole.
 const MAX_BYTES: u64 = 64 << 10;
 
+/// Bytes of salt, which are the 16 characters that crypt(5) allows. The crate's own salt has 22, of which libcrypt takes
+/// 16: what it computes is then another text than the hash in shadow(5), and nobody logs in.
+const SALT_BYTES: usize = 12;
+
 /// A password as it was typed; it is kept only until it is hashed. `Debug` is redacted.
 #[derive(Debug, Clone)]
 pub struct Password(SecretString);
@@ -22,9 +26,12 @@ impl Password {
     /// Its sha512crypt hash (crypt(5)), which every release from Debian 8 on verifies, with fresh salt.
     ///
     /// # Errors
-    /// What the hash function says: no randomness for the salt.
+    /// The system has no random numbers for the salt.
     pub(super) fn hash(&self) -> Result<SecretString, String> {
-        let hash = ShaCrypt::default().hash_password(self.0.expose_secret().as_bytes());
+        let mut salt = [0; SALT_BYTES];
+        getrandom::fill(&mut salt).map_err(|error| error.to_string())?;
+        let password = self.0.expose_secret().as_bytes();
+        let hash = ShaCrypt::default().hash_password_with_salt(password, &salt);
         hash.map(|hash| SecretString::from(hash.as_str())).map_err(|error| error.to_string())
     }
 

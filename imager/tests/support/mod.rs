@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 pub mod boot_partition;
+pub mod prepared;
 pub mod releases;
+pub mod suites;
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
