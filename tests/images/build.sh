@@ -49,8 +49,6 @@ release_parts() {
   say "$release: kernel, firmware, initrds"
   "$here/kernel.sh" "$release" "$work/$release/kernel"
   fetch_busybox "$release" amd64; fetch_busybox "$release" arm64
-  mkdir -p "$work/uml/lib"
-  ln -sfn /usr/lib/uml/modules "$work/uml/lib/modules"
   local fat=(vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8)
   "$here/initrd.sh" "$work/$release/busybox-amd64"/*.deb "$work/uml" "$(linux.uml --version)" "$work/$release/initrd-amd64" "${fat[@]}"
   "$here/initrd.sh" "$work/$release/busybox-arm64"/*.deb "$work/$release/kernel/modules" "$(cat "$work/$release/kernel/version")" \
@@ -109,6 +107,16 @@ image() {
   mv "$work/$name.img" "$store/"       # last: an image that is there is whole
 }
 
+# Those images of `todo` that stem from one release.
+images_of() {
+  local name
+  for name in "${todo[@]}"; do
+    [ "$(release_of "$name")" = "$1" ] || continue
+    image "$name"
+    (cd "$store" && sha256sum "$name".img* > "$work/$name.sums" && mv "$work/$name.sums" "$name.sha256")
+  done
+}
+
 # Into the clone: hard links where the cache is on the same file system.
 place() {
   local target=$here/../../target/test-images name
@@ -134,19 +142,24 @@ exec 9> "$cache/lock"
 flock 9                                # a second run waits, and then finds what the first one built
 key=$(key) store=$cache/$key
 mkdir -p "$store"
-work=
+todo=()
 for name in "${wanted[@]}"; do
-  [ ! -f "$store/$name.img" ] || [ ! -f "$store/$name.sha256" ] || continue
-  if [ -z "$work" ]; then
-    # of a run that was killed
-    for old in "$cache"/work.*; do [ ! -d "$old" ] || in_tree rm -rf "$old"; done
-    work=$(mktemp -d "$cache/work.XXXXXX")
-    trap 'in_tree rm -rf "$work"' EXIT
-    chmod 755 "$work"
-  fi
-  image "$name"
-  (cd "$store" && sha256sum "$name".img* > "$work/sums" && mv "$work/sums" "$name.sha256")
+  [ -f "$store/$name.img" ] && [ -f "$store/$name.sha256" ] || todo+=("$name")
 done
+if [ ${#todo[@]} -gt 0 ]; then
+  # of a run that was killed
+  for old in "$cache"/work.*; do [ ! -d "$old" ] || in_tree rm -rf "$old"; done
+  work=$(mktemp -d "$cache/work.XXXXXX")
+  jobs=() failed=
+  trap 'kill "${jobs[@]}" 2> /dev/null || true; in_tree rm -rf "$work"' EXIT
+  chmod 755 "$work"
+  # the releases have nothing in common but the kernel of User Mode Linux, so they are built side by side
+  mkdir -p "$work/uml/lib"
+  ln -sfn /usr/lib/uml/modules "$work/uml/lib/modules"
+  for release in trixie bookworm; do images_of "$release" & jobs+=($!); done
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  [ -z "$failed" ] || die "an image could not be built, see above"
+fi
 for old in "$cache"/????????????????; do [ "$old" = "$store" ] || rm -rf "$old"; done
 place
 say "in target/test-images: ${wanted[*]}"

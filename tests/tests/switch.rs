@@ -32,8 +32,11 @@ fn a_killed_test_leaves_no_network() -> Result<()> {
     if needs::or_skip("switch", Switch::needs()).is_none() {
         return Ok(());
     }
+    // what is killed cannot remove its files: they are ours
+    let directory = tempfile::Builder::new().prefix("pikube-test-victim").tempdir()?;
     let mut victim = Command::new(std::env::current_exe()?)
         .args(["--exact", "--ignored", "--nocapture", "victim"])
+        .env("TMPDIR", directory.path())
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(victim.stdout.take().context("no output")?);
