@@ -69,7 +69,12 @@ impl Switch {
         if !rustix::process::geteuid().is_root() {
             return Err(Missing::new("a network namespace needs root", "sudo"));
         }
-        if !PathBuf::from("/dev/net/tun").exists() {
+        // root in a container may not
+        let allowed = Command::new("unshare").args(["--net", "true"]).output();
+        if !allowed.is_ok_and(|output| output.status.success()) {
+            return Err(Missing::new("no network namespace can be made here", "man unshare"));
+        }
+        if !Path::new("/dev/net/tun").exists() {
             return Err(Missing::new("this kernel has no taps: no /dev/net/tun", "modprobe tun"));
         }
         Ok(())
