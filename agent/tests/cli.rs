@@ -81,6 +81,21 @@ fn plan_shows_every_step_under_a_test_root() {
 }
 
 #[test]
+fn plan_names_what_has_changed_since_the_last_run_and_what_stays() {
+    let (folder, path) = root();
+    put(folder.path(), "/etc/pikube/pikube.toml", &PLAN.replace("captain", "admiral"));
+    put(folder.path(), "/var/lib/pikube/pikube.toml", PLAN);
+    let (code, stdout, _) = said(&agent(&["plan", "--root", &path]));
+    assert_eq!(code, 0);
+    assert!(
+        stdout.contains("\n\nchanged since the last run: user\nnote: the login user `captain`")
+    );
+    put(folder.path(), "/etc/pikube/pikube.toml", PLAN);
+    let (_, stdout, _) = said(&agent(&["plan", "--root", &path]));
+    assert!(!stdout.contains("changed"), "{stdout}");
+}
+
+#[test]
 fn plan_is_read_from_the_node_where_none_is_named() {
     let (folder, path) = root();
     let (code, _, stderr) = said(&agent(&["--root", &path, "plan"]));

@@ -13,10 +13,15 @@ pub const STEP: Step =
 /// On the FAT: ours, and the user's password hash for Raspberry Pi OS, under each of its names (userconf-pi).
 const ON_CARD: [&str; 4] = [names::SECRETS, "userconf.txt", "userconf", "failed_userconf.txt"];
 
+/// Raspberry Pi OS to bullseye moves it away itself; where it does not (later releases, a card that was never booted so
+/// far), the passwords of the plan's networks would stay on the card.
+const WIFI_ON_CARD: &str = "wpa_supplicant.conf";
+
 fn left(context: &Context, host: &dyn Look) -> Result<Vec<String>, Error> {
     let mut paths = vec![format!("{}/{}", names::CONFIG_DIR, names::SECRETS)];
     if let Some(boot) = &context.facts.boot {
-        paths.extend(ON_CARD.iter().map(|name| format!("{boot}/{name}")));
+        let wifi = context.plan.wifi.as_ref().map(|_| &WIFI_ON_CARD);
+        paths.extend(ON_CARD.iter().chain(wifi).map(|name| format!("{boot}/{name}")));
     }
     let mut left = Vec::new();
     for path in paths {

@@ -194,7 +194,14 @@ fn the_sysctl_file_is_the_recipe() {
 fn secrets_go_from_everywhere() {
     let node = Node::pi();
     node.put("/boot/firmware/failed_userconf.txt", "pi:$6$x");
+    node.put("/boot/firmware/wpa_supplicant.conf", "psk=\"x\"");
     make(&scrub::STEP, &plain(), &node);
+    assert!(!node.exists("/boot/firmware/wpa_supplicant.conf").unwrap());
+    let without = context(|plan| {
+        plan.replace("[wifi]\ncountry = \"FR\"\n[[wifi.networks]]\nssid = \"harbour\"\n", "")
+    });
+    node.put("/boot/firmware/wpa_supplicant.conf", "the owner's");
+    assert_eq!((scrub::STEP.check)(&without, &node).unwrap(), Check::Satisfied);
     assert!(node.exists("/etc/pikube/pikube.toml").unwrap());
 }
 

@@ -101,6 +101,10 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
         | ("ifup" | "ifdown", ["--force", _])
         | ("wpa_cli", ["-i", _, "reconfigure"])
         | ("iw", ["reg", "set", _]) => node.tick(command.program)?,
+        ("wpa_supplicant", ["-v"]) => {
+            let version = if node.exists("/etc/jessie")? { "v2.3" } else { "v2.10" };
+            return Ok(said(0, &format!("wpa_supplicant {version}\nCopyright (c)\n")));
+        }
         ("df", ["-B1", "--output=size", "/"]) => {
             return Ok(said(0, &format!("1B-blocks\n{}\n", node.root_bytes.get())));
         }

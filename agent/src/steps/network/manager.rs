@@ -39,7 +39,7 @@ const FEATURES: [&str; 3] = [
 /// Finds it. Several may be installed; the one that is enabled counts. Where NetworkManager and netplan are both, it
 /// is netplan's word which of the two has the wires (`renderer: NetworkManager`).
 pub fn find(host: &dyn Look) -> Result<Option<Manager>, Error> {
-    let networkd = units::is_enabled(host, NETWORKD_UNIT)?;
+    let networkd = units::is_enabled(host, NETWORKD_UNIT)? || is_generated(host)?;
     let netplan = programs::has(host, "netplan")?;
     if units::is_enabled(host, NM_UNIT)? && !(netplan && networkd && !prefers_nm(host)?) {
         return Ok(Some(Manager::Nm));
@@ -58,6 +58,16 @@ pub fn find(host: &dyn Look) -> Result<Option<Manager>, Error> {
         return Ok(Some(Manager::Ifupdown));
     }
     Ok((networkd || units::is_installed(host, NETWORKD_UNIT)?).then_some(Manager::Networkd))
+}
+
+/// netplan's generator enables networkd for this boot where the image has not enabled it.
+fn is_generated(host: &dyn Look) -> Result<bool, Error> {
+    for folder in ["/run/systemd/generator", "/run/systemd/generator.late"] {
+        if host.exists(&format!("{folder}/multi-user.target.wants/{NETWORKD_UNIT}"))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a netplan file of others gives the wires to NetworkManager.

@@ -3,6 +3,7 @@
 //! taken away again; what others wrote stays.
 
 mod effect;
+mod limits;
 mod manager;
 mod radio;
 mod work;
@@ -10,7 +11,7 @@ mod work;
 use super::{owed, units};
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
-use crate::render::network::{Wanted, netplan};
+use crate::render::network::Wanted;
 use crate::step::{Check, Notes, Step, Stop};
 use manager::Manager;
 use work::Work;
@@ -82,11 +83,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
                 "use an image with NetworkManager, netplan, dhcpcd, ifupdown or systemd-networkd",
             ));
         };
-        if let Manager::Netplan { sae, .. } = manager
-            && let Some((what, help)) = netplan::refusal(wanted, sae)
-        {
-            return Err(Stop::person(what, help));
-        }
+        limits::check(wanted, manager, host)?;
         let changed =
             !work.reasons(host)?.is_empty() || missing_unit(wanted, Some(manager), host)?.is_some();
         if changed {

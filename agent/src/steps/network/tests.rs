@@ -130,6 +130,12 @@ fn several_managers_side_by_side() {
     assert!(matches!(manager::find(&node).unwrap(), Some(Manager::Netplan { .. })));
     node.put("/lib/netplan/00-network-manager-all.yaml", "network:\n  renderer: NetworkManager\n");
     assert_eq!(manager::find(&node).unwrap(), Some(Manager::Nm));
+    let generated = self::node("nm");
+    generated.put("/usr/sbin/netplan", "");
+    generated.put("/etc/netplan/50-cloud-init.yaml", "network:\n  version: 2\n");
+    generated
+        .put("/run/systemd/generator.late/multi-user.target.wants/systemd-networkd.service", "");
+    assert!(matches!(manager::find(&generated).unwrap(), Some(Manager::Netplan { .. })));
     let trixie = self::node("nm");
     trixie.put("/usr/sbin/netplan", "");
     trixie.put("/etc/netplan/50-cloud-init.yaml", "");
@@ -163,6 +169,21 @@ fn an_old_netplan_refuses_wpa3_by_the_network_s_name() {
     assert!(!node.exists(netplan::PATH).unwrap());
     make(&context(&plans::PLAN.replace("wpa3", "wpa2"), true), &node);
     assert!(node.get(netplan::PATH).contains("regulatory-domain"));
+}
+
+#[test]
+fn an_old_wpa_supplicant_refuses_wpa3_by_the_network_s_name() {
+    for name in ["dhcpcd", "ifupdown", "networkd"] {
+        let node = node(name);
+        node.put("/sbin/wpa_supplicant", "");
+        node.put("/etc/jessie", "");
+        let before = files(&node);
+        let Err(Stop::Person { what, .. }) = apply(&whole(), &node) else { panic!("{name}") };
+        assert!(what.contains("`Café; du \\Port`: wpa_supplicant 2.3 has no WPA3"), "{what}");
+        assert_eq!(files(&node), before, "{name}");
+        node.entries.borrow_mut().remove("/etc/jessie");
+        make(&whole(), &node);
+    }
 }
 
 #[test]
