@@ -1,5 +1,6 @@
 //! What every family and release gets, compared with listings that a person has read: `golden/*.txt`. After a change
-//! that is meant, `PIKUBE_UPDATE_GOLDEN=1 cargo test -p piflash --test families` writes them anew, for `git diff`.
+//! that is meant, `PIKUBE_UPDATE_GOLDEN=1 cargo test -p piflash --test families --test families_configure` writes
+//! them anew, for `git diff`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;

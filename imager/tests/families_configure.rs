@@ -6,40 +6,15 @@ mod support;
 use piflash::boot::{self, Extras, NodeFiles};
 use pikube_config::Secrets;
 use support::boot_partition::BootImage;
-use support::prepared::{assert_golden, describe, listing, node, plan, prepare, prepare_card};
+use support::prepared::{
+    assert_golden, boot_once, describe, listing, node, plan, prepare, prepare_card,
+};
 use support::releases;
-
-/// What the first boot and the launcher do to the boot partition.
-fn boot_once(image: &BootImage) {
-    let path = boot::survey(&image.head()).unwrap().os.cmdline;
-    let line = image.text(&path);
-    let width = line.trim_end().len();
-    let gone = [
-        "systemd.run",
-        "systemd.unit=kernel-command-line",
-        "resize",
-        "quiet",
-        "init=/usr/lib/rasp",
-    ];
-    let kept: Vec<String> = line
-        .split_whitespace()
-        .filter(|token| !gone.iter().any(|gone| token.starts_with(gone)))
-        .map(|token| token.replace("d9b3a0f1", "0badcafe"))
-        .collect();
-    // Overwritten in place, so blanks remain where the tokens were.
-    image.put(&path, format!("{:<width$}\n", kept.join(" ")).as_bytes());
-    image.put("pikube-launch.log", b"started\n");
-    for taken in ["pikube-secrets.toml", "ssh"] {
-        if image.read(taken).is_some() {
-            image.remove(taken);
-        }
-    }
-}
 
 #[test]
 fn a_card_that_was_booted_is_known_and_the_same_settings_change_no_sector() {
     for shape in releases::prepared() {
-        let image = BootImage::new(&shape);
+        let image = BootImage::new(&releases::small(shape.name));
         let before = boot::survey(&image.head()).unwrap().os;
         image.apply(&prepare(&image, &node(&plan()), &Extras::default()).patch);
         boot_once(&image);
@@ -65,7 +40,7 @@ fn other_settings_on_a_booted_card_change_only_what_they_must() {
         "raspios-trixie-arm64-2025-11-24",
         "ubuntu-ab-arm64",
     ] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         image.apply(&prepare(&image, &node(&plan()), &Extras::default()).patch);
         boot_once(&image);
         let mut text = describe(&image);
@@ -81,7 +56,7 @@ fn other_settings_on_a_booted_card_change_only_what_they_must() {
 #[test]
 fn new_secrets_or_another_agent_start_the_launcher_once_more() {
     for name in ["hypriotos-1.12.3", "raspios-trixie-arm64-2025-11-24"] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         image.apply(&prepare(&image, &node(&plan()), &Extras::default()).patch);
         boot_once(&image);
         let hooked = |image: &BootImage| match name.starts_with("hypriot") {
@@ -118,12 +93,14 @@ fn what_a_person_adds_or_takes_away_starts_nothing() {
         Extras::new(None, lines, false, vec![]).unwrap()
     };
     for name in ["hypriotos-1.12.3", "raspios-trixie-arm64-2025-11-24"] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         let shipped = image.read("config.txt").unwrap();
         prepare_card(&image, &node(&plan()), &extras(&["dtparam=spi=on"]));
         boot_once(&image);
         let same = NodeFiles { secrets: Secrets::default(), ..node(&plan()) };
-        for lines in [&["dtparam=spi=on", "gpu_mem=16"][..], &[]] {
+        // Nothing said about it: what is there stays.
+        assert!(prepare_card(&image, &same, &extras(&[])).is_unchanged());
+        for lines in [&["dtparam=spi=on", "gpu_mem=16"][..], &[""]] {
             let prepared = prepare_card(&image, &same, &extras(lines));
             let names: Vec<&str> = prepared.edits.iter().map(|edit| edit.name.as_str()).collect();
             assert_eq!(names, ["config.txt"]);
@@ -134,7 +111,7 @@ fn what_a_person_adds_or_takes_away_starts_nothing() {
 
 #[test]
 fn a_plan_that_cannot_be_read_is_told_and_written_anew() {
-    let image = BootImage::new(&releases::named("raspios-trixie-arm64-2025-11-24"));
+    let image = BootImage::new(&releases::small("raspios-trixie-arm64-2025-11-24"));
     assert!(boot::existing(&image.head()).unwrap().is_none());
     image.put("pikube.toml", b"schema = 99\n");
     let error = boot::existing(&image.head()).map(|_| ()).unwrap_err();

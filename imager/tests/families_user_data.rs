@@ -5,7 +5,7 @@ mod support;
 
 use piflash::boot::{self, Extras};
 use support::boot_partition::BootImage;
-use support::prepared::{agents, node, plan, prepare, prepare_card};
+use support::prepared::{agents, boot_once, node, plan, prepare, prepare_card};
 use support::releases;
 
 #[test]
@@ -14,7 +14,7 @@ fn a_persons_own_user_data_is_wrapped_or_put_beside_the_hook() {
     let extras = Extras::new(Some(own), vec![], false, vec![]).unwrap();
     let node = node(&plan());
     for name in ["hypriotos-1.12.3", "ubuntu-24.04-arm64"] {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         let prepared = prepare_card(&image, &node, &extras);
         let user_data = image.text("user-data");
         assert!(user_data.starts_with("#cloud-config-archive\n"), "{user_data}");
@@ -28,13 +28,13 @@ fn a_persons_own_user_data_is_wrapped_or_put_beside_the_hook() {
         let names: Vec<&str> = changed.edits.iter().map(|edit| edit.name.as_str()).collect();
         assert_eq!(names, ["user-data", "meta-data"]);
     }
-    let image = BootImage::new(&releases::named("raspios-trixie-arm64-2025-11-24"));
+    let image = BootImage::new(&releases::small("raspios-trixie-arm64-2025-11-24"));
     prepare_card(&image, &node, &extras);
     assert_eq!(image.read("user-data").unwrap(), own);
     assert!(image.text("meta-data").contains("\ninstance-id: pikube-"));
     assert!(image.text("cmdline.txt").contains("systemd.run="));
     for name in ["raspios-bookworm-2023-10-10", "raspios-trixie-arm64-2025-10-01", "debian-arm64"] {
-        let head = BootImage::new(&releases::named(name)).head();
+        let head = BootImage::new(&releases::small(name)).head();
         let os = boot::survey(&head).unwrap().os;
         let Err(error) = boot::prepare(&head, &os, &node, &agents(), &extras) else {
             panic!("{name}")
@@ -48,7 +48,7 @@ fn a_persons_own_user_data_is_wrapped_or_put_beside_the_hook() {
 fn a_user_data_that_somebody_changed_is_respected_or_refused_with_the_reason() {
     let node = node(&plan());
     let with = |name: &str, user_data: &str| {
-        let image = BootImage::new(&releases::named(name));
+        let image = BootImage::new(&releases::small(name));
         image.put("user-data", user_data.as_bytes());
         image
     };
@@ -85,4 +85,29 @@ fn a_user_data_that_somebody_changed_is_respected_or_refused_with_the_reason() {
     let prepared = prepare_card(&image, &node, &Extras::default());
     assert_eq!(image.text("user-data"), custom);
     assert!(prepared.warnings.iter().any(|text| text.contains("left as it is")));
+}
+
+#[test]
+fn it_stays_in_its_wrapping_when_other_settings_come() {
+    let own = "#!/bin/sh\ntouch /x\n";
+    let extras = Extras::new(Some(own.as_bytes()), vec![], false, vec![]).unwrap();
+    let image = BootImage::new(&releases::small("ubuntu-24.04-arm64"));
+    prepare_card(&image, &node(&plan()), &extras);
+    let first = image.text("user-data");
+    boot_once(&image);
+    let other = node(&plan().replace("'FR'", "'GB'"));
+    prepare_card(&image, &other, &Extras::default());
+    let second = image.text("user-data");
+    let part = "  content: |2+\n    #!/bin/sh\n    touch /x\n";
+    assert!(first.contains(part) && second.contains(part), "{second}");
+    assert!(!first.contains("ssh_deletekeys") && second.contains("ssh_deletekeys: false"));
+    // By hand, it is nobody's any more.
+    image.put("user-data", second.replace("content: |2+", "text: |2+").as_bytes());
+    let head = image.head();
+    let os = boot::survey(&head).unwrap().os;
+    let third = node(&plan().replace("'FR'", "'DE'"));
+    let Err(error) = boot::prepare(&head, &os, &third, &agents(), &Extras::default()) else {
+        panic!("accepted")
+    };
+    assert!(error.to_string().contains("changed by hand"), "{error}");
 }

@@ -10,8 +10,8 @@ use piflash::boot::{self, Extras, NodeFiles};
 use pikube_config::{FirstbootPlan, Secrets};
 use serde_json::Value;
 use support::boot_partition::BootImage;
-use support::releases;
 use support::suites::Suite;
+use support::{prepared, releases};
 use tempfile::TempDir;
 
 const SUITES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
@@ -46,7 +46,7 @@ fn node(password: bool) -> NodeFiles {
 
 /// The card of that release, prepared.
 fn card(release: &str, password: bool, extras: &Extras) -> BootImage {
-    let image = BootImage::new(&releases::named(release));
+    let image = BootImage::new(&releases::small(release));
     let head = image.head();
     let os = boot::survey(&head).unwrap().os;
     let agents = support::agents(&[("arm64", 1 << 20), ("armv7", 1 << 20)]);
@@ -222,5 +222,33 @@ fn cloud_init_of_trixie_reads_a_persons_own_user_data_beside_the_hook() {
         assert_eq!(read["parts"][0]["content"], own, "{read:#}");
         assert!(read["instance"].as_str().unwrap().starts_with("pikube-"), "{read:#}");
         assert_eq!(read["hostname"], "laperouse", "{read:#}");
+    }
+}
+
+#[test]
+fn another_plan_is_another_instance_with_the_same_host_keys() {
+    let own = Extras::new(Some(b"#cloud-config\nruncmd: [ls]\n"), vec![], false, vec![]).unwrap();
+    let suites = suites();
+    for (release, extras) in [("hypriotos-1.12.3", Extras::default()), ("ubuntu-24.04-arm64", own)]
+    {
+        let image = BootImage::new(&releases::small(release));
+        let mut instances = Vec::new();
+        for (round, country) in ["FR", "GB", "FR"].into_iter().enumerate() {
+            let node = prepared::node(&prepared::plan().replace("'FR'", &format!("'{country}'")));
+            image.apply(&prepared::prepare(&image, &node, &extras).patch);
+            let folder = seed(&image);
+            for suite in &suites {
+                let read = read_seed(suite, folder.path());
+                let context = format!("{} {release}: {read:#}", suite.name);
+                assert_eq!(read["ssh_deletekeys"], round == 0, "{context}");
+                assert!(read["runcmd"].is_array(), "{context}");
+                instances.push((round, read["instance"].clone()));
+            }
+            prepared::boot_once(&image);
+        }
+        // cloud-init remembers every instance that it has seen: none may come back.
+        let distinct: std::collections::BTreeMap<String, usize> =
+            instances.iter().map(|(round, name)| (name.to_string(), *round)).collect();
+        assert_eq!(distinct.len(), if suites.is_empty() { 0 } else { 3 }, "{instances:?}");
     }
 }

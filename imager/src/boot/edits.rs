@@ -209,8 +209,8 @@ fn config_lines(
 ) -> Result<Vec<String>, ConfigError> {
     const NO_UART: &str = "enable_uart=0";
     let mut lines = match extras.config_txt() {
-        [] => config_txt::block(config)?,
-        asked => asked.to_vec(),
+        Some(asked) => asked.to_vec(),
+        None => config_txt::block(config)?,
     };
     // HypriotOS 1.7 turns the serial console on, and then a Pi 3 has no wlan0.
     let no_wlan = os.family == Family::Hypriot && os.version < Some((1, 8, 0));

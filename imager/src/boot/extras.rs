@@ -13,7 +13,7 @@ const USB_BOOT: &str = "program_usb_boot_mode=1";
 #[derive(Debug, Clone, Default)]
 pub struct Extras {
     user_data: Option<UserData>,
-    config_txt: Vec<String>,
+    config_txt: Option<Vec<String>>,
     files: Vec<ExtraFile>,
 }
 
@@ -33,7 +33,7 @@ impl Extras {
     /// All problems at once; the key of each is `user-data`, `config.txt`, or the name of the file.
     pub fn new(
         user_data: Option<&[u8]>,
-        mut config_txt: Vec<String>,
+        config_txt: Vec<String>,
         usb_boot: bool,
         files: Vec<ExtraFile>,
     ) -> Result<Self, Problems> {
@@ -45,7 +45,13 @@ impl Extras {
                 None
             }
         });
-        for line in &config_txt {
+        // One empty line says that none shall be there; none at all says nothing.
+        let mut config_txt = match config_txt.as_slice() {
+            [] => None,
+            [empty] if empty.is_empty() => Some(Vec::new()),
+            _ => Some(config_txt),
+        };
+        for line in config_txt.iter().flatten() {
             if let Err(message) = config_txt::check_line(line) {
                 problems.push(Problem::new("config.txt", message));
             }
@@ -61,8 +67,8 @@ impl Extras {
                 ));
             }
         }
-        if usb_boot && !config_txt.iter().any(|line| line == USB_BOOT) {
-            config_txt.push(USB_BOOT.to_owned());
+        if usb_boot && !config_txt.iter().flatten().any(|line| line == USB_BOOT) {
+            config_txt.get_or_insert_default().push(USB_BOOT.to_owned());
         }
         problems.or(Self { user_data, config_txt, files })
     }
@@ -72,9 +78,9 @@ impl Extras {
         self.user_data.as_ref()
     }
 
-    /// Lines for `config.txt`.
-    pub fn config_txt(&self) -> &[String] {
-        &self.config_txt
+    /// Lines for `config.txt`; absent where a person says nothing about it, and what is there stays.
+    pub fn config_txt(&self) -> Option<&[String]> {
+        self.config_txt.as_deref()
     }
 
     /// Files.
@@ -134,6 +140,9 @@ fn check_name(name: &str) -> Result<(), String> {
             "has `{c}` in its name, which FAT does not allow; folders are not made"
         ));
     }
+    if name.contains('~') {
+        return Err("has `~` in its name, with which FAT shortens the names of other files".into());
+    }
     if !name.bytes().all(|byte| (32..127).contains(&byte)) {
         return Err("has letters in its name that are not ASCII; rename it".into());
     }
@@ -181,9 +190,11 @@ mod tests {
     #[test]
     fn the_usb_boot_bit_is_one_line_more() {
         let extras = Extras::new(None, vec!["a=1".into()], true, vec![]).unwrap();
-        assert_eq!(extras.config_txt(), ["a=1", USB_BOOT]);
+        assert_eq!(extras.config_txt().unwrap(), ["a=1", USB_BOOT]);
         let twice = Extras::new(None, vec![USB_BOOT.into()], true, vec![]).unwrap();
-        assert_eq!(twice.config_txt(), [USB_BOOT]);
+        assert_eq!(twice.config_txt().unwrap(), [USB_BOOT]);
+        let alone = Extras::new(None, vec![], true, vec![]).unwrap();
+        assert_eq!(alone.config_txt().unwrap(), [USB_BOOT]);
     }
 
     #[test]
@@ -204,6 +215,7 @@ mod tests {
             "PIKUBE-x",
             "SSH",
             "user-data",
+            "USER-D~1",
             "start4.elf",
             "fixup.dat",
             "kernel8.img",

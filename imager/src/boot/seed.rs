@@ -57,7 +57,10 @@ impl Seed<'_> {
         let instance = Instance::new(Some(self.plan), text);
         let Some(instance) = self.next(instance) else { return Ok(Vec::new()) };
         let user_data = match &own {
-            Some(own) => Edit::new("user-data", user_data::wrap(own, &launcher), Show::Size),
+            Some(own) => {
+                let text = user_data::wrap(own, &launcher, self.found.launched);
+                Edit::new("user-data", text, Show::Size)
+            }
             None => {
                 let login = Login { password, exists: self.found.launched };
                 let text = user_data::generate(self.os, self.plan, login, &launcher);

@@ -10,7 +10,7 @@ const BOOT: &str = "Boot partition";
 /// What a person wants on the boot partition beyond the node's settings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ExtrasArgs {
-    /// Line for config.txt, as in dtparam=i2c_arm=on, repeatable
+    /// Line for config.txt, as in dtparam=i2c_arm=on, repeatable; an empty one takes away those of an earlier time
     #[arg(help_heading = BOOT, long, value_name = "LINE")]
     pub config_txt: Vec<String>,
 

@@ -59,6 +59,7 @@ print(
             "hostname": hostname[0],
             "runcmd": merged.get("runcmd"),
             "ssh_pwauth": merged.get("ssh_pwauth"),
+            "ssh_deletekeys": merged.get("ssh_deletekeys", True),
         }
     )
 )

@@ -128,3 +128,30 @@ pub fn assert_golden(name: &str, text: &str) {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(text == golden, "{} differs; this is what came out:\n{text}", path.display());
 }
+
+/// What the first boot and the launcher do to the boot partition.
+pub fn boot_once(image: &BootImage) {
+    let path = boot::survey(&image.head()).unwrap().os.cmdline;
+    let line = image.text(&path);
+    let width = line.trim_end().len();
+    let gone = [
+        "systemd.run",
+        "systemd.unit=kernel-command-line",
+        "resize",
+        "quiet",
+        "init=/usr/lib/rasp",
+    ];
+    let kept: Vec<String> = line
+        .split_whitespace()
+        .filter(|token| !gone.iter().any(|gone| token.starts_with(gone)))
+        .map(|token| token.replace("d9b3a0f1", "0badcafe"))
+        .collect();
+    // Overwritten in place, so blanks remain where the tokens were.
+    image.put(&path, format!("{:<width$}\n", kept.join(" ")).as_bytes());
+    image.put("pikube-launch.log", b"started\n");
+    for taken in ["pikube-secrets.toml", "ssh"] {
+        if image.read(taken).is_some() {
+            image.remove(taken);
+        }
+    }
+}

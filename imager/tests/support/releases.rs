@@ -40,6 +40,11 @@ pub fn refused() -> Vec<Shape> {
     ]
 }
 
+/// The same files on 64 MiB, for tests that are not about space.
+pub fn small(name: &str) -> Shape {
+    Shape { size_mib: 64, used_mib: 3, ..named(name) }
+}
+
 pub fn named(name: &str) -> Shape {
     prepared().into_iter().find(|shape| shape.name == name).unwrap()
 }

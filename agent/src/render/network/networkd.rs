@@ -24,8 +24,13 @@ pub fn drafts(wanted: &Wanted) -> Vec<Draft> {
     drafts
 }
 
+/// The file of an interface.
+pub fn path(interface: &str) -> String {
+    format!("{FOLDER}/{PREFIX}{interface}.network")
+}
+
 fn network(interface: &str, address: Option<&Address>) -> Draft {
-    let mut draft = Draft::new(format!("{FOLDER}/{PREFIX}{interface}.network"), 0o644);
+    let mut draft = Draft::new(path(interface), 0o644);
     draft.push([OURS.to_owned(), "[Match]".to_owned(), format!("Name={interface}")]);
     draft.push(["[Network]"]);
     let Some(address) = address else {

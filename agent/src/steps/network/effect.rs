@@ -3,19 +3,29 @@
 
 use super::manager::{DHCPCD_UNIT, Manager, NETWORKD_UNIT, NM_UNIT};
 use crate::host::{Command, Error, Host};
-use crate::render::network::{Wanted, interfaces, keyfile, wpa_supplicant};
+use crate::render::network::{Wanted, dhcpcd, interfaces, keyfile, networkd, wpa_supplicant};
 use crate::step::{Notes, Stop};
 use crate::steps::{programs, units};
 
-/// Tells the manager.
-pub fn apply(wanted: &Wanted, manager: Manager, host: &dyn Host) -> Result<Notes, Stop> {
+/// Tells the manager of these files.
+pub fn apply(
+    wanted: &Wanted,
+    manager: Manager,
+    changed: &[String],
+    host: &dyn Host,
+) -> Result<Notes, Stop> {
     match manager {
-        Manager::Nm => network_manager(wanted, host),
+        Manager::Nm => network_manager(wanted, changed, host),
+        // It compares with what runs itself.
         Manager::Netplan { .. } => netplan(wanted, host),
-        Manager::Dhcpcd => dhcpcd(wanted, host),
-        Manager::Ifupdown => ifupdown(wanted, host),
-        Manager::Networkd => networkd(wanted, host),
+        Manager::Dhcpcd => dhcpcd(wanted, changed, host),
+        Manager::Ifupdown => ifupdown(wanted, changed, host),
+        Manager::Networkd => networkd(wanted, changed, host),
     }
+}
+
+fn has(changed: &[String], path: &str) -> bool {
+    changed.iter().any(|changed| changed == path)
 }
 
 /// Whether an interface is there.
@@ -28,7 +38,7 @@ fn attempt(host: &dyn Host, notes: &mut Notes, command: &Command) {
     notes.extend(host.run(command).err().map(|error| error.to_string()));
 }
 
-fn network_manager(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+fn network_manager(wanted: &Wanted, changed: &[String], host: &dyn Host) -> Result<Notes, Stop> {
     let mut notes = Notes::new();
     if !programs::has(host, "nmcli")? {
         units::systemctl(host, "restart", NM_UNIT)?;
@@ -40,7 +50,8 @@ fn network_manager(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
     host.run(&Command::new("nmcli", ["connection", "reload"]))?;
     let list = Command::new("nmcli", ["-t", "-f", "NAME", "connection", "show"]);
     let known = host.ask(&list)?.ok(&list)?.stdout;
-    for draft in keyfile::drafts(wanted) {
+    let drafts = keyfile::drafts(wanted);
+    for draft in &drafts {
         // `-t` puts a backslash before colons and backslashes only; our names have neither.
         if !known.lines().any(|name| name == keyfile::name(&draft.path)) {
             return Err(Stop::person(
@@ -49,14 +60,18 @@ fn network_manager(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
             ));
         }
     }
-    // Wireless networks come by themselves, the preferred one first; so does an interface that has no link yet.
-    let wireless =
-        wanted.wireless_address().map(|address| (&address.interface, "pikube-wifi-1".to_owned()));
-    let wired = wanted
-        .wired()
-        .map(|address| (&address.interface, format!("{}{}", keyfile::PREFIX, address.interface)));
-    for (interface, id) in wired.chain(wireless) {
-        if is_there(host, interface)? {
+    // Wireless networks come by themselves, the preferred one first; so does an interface that has no link yet. Where the
+    // address is static the new one must take the place of the old.
+    let of = |interface: &str| match wanted.is_wireless(interface) {
+        true => format!("{}wifi-1", keyfile::PREFIX),
+        false => format!("{}{interface}", keyfile::PREFIX),
+    };
+    for address in wanted.addresses {
+        let id = of(&address.interface);
+        let is_new = drafts
+            .iter()
+            .any(|draft| keyfile::name(&draft.path) == id && has(changed, &draft.path));
+        if is_new && is_there(host, &address.interface)? {
             let up = Command::new("nmcli", ["--wait", "30", "connection", "up", "id", &id]);
             attempt(host, &mut notes, &up);
         }
@@ -74,7 +89,7 @@ fn netplan(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
     Ok(notes)
 }
 
-fn dhcpcd(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+fn dhcpcd(wanted: &Wanted, changed: &[String], host: &dyn Host) -> Result<Notes, Stop> {
     let mut notes = Notes::new();
     for address in wanted.addresses {
         if address.address.contains(':') && address.router.is_some() {
@@ -84,26 +99,32 @@ fn dhcpcd(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
             ));
         }
     }
-    reconfigure(wanted, host, &mut notes)?;
-    units::systemctl(host, "restart", DHCPCD_UNIT)?;
+    let told = has(changed, wpa_supplicant::PATH) && reconfigure(wanted, host, &mut notes)?;
+    if has(changed, dhcpcd::PATH) || !told {
+        units::systemctl(host, "restart", DHCPCD_UNIT)?;
+    }
     Ok(notes)
 }
 
-/// A wpa_supplicant that runs already reads its file again; one that does not run is started by its manager.
-fn reconfigure(wanted: &Wanted, host: &dyn Host, notes: &mut Notes) -> Result<(), Error> {
+/// A wpa_supplicant that runs already reads its file again; one that does not run is started by its manager. Whether it
+/// runs.
+fn reconfigure(wanted: &Wanted, host: &dyn Host, notes: &mut Notes) -> Result<bool, Error> {
     let interface = wanted.wireless;
     let socket = format!("/run/wpa_supplicant/{interface}");
-    if wanted.wifi.is_some() && programs::has(host, "wpa_cli")? && host.exists(&socket)? {
+    let runs = programs::has(host, "wpa_cli")? && host.exists(&socket)?;
+    if runs {
         attempt(host, notes, &Command::new("wpa_cli", ["-i", interface, "reconfigure"]));
     }
-    Ok(())
+    Ok(runs)
 }
 
 /// An interface that the plan no longer names keeps its address until the next boot: cutting it off could cut off more.
-fn ifupdown(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+fn ifupdown(wanted: &Wanted, changed: &[String], host: &dyn Host) -> Result<Notes, Stop> {
     let mut notes = Notes::new();
     for interface in interfaces::names(wanted) {
-        if !is_there(host, interface)? {
+        // Of its one file nobody can tell which interface has changed; wpa_supplicant's is for Wi-Fi only.
+        let only_wifi = changed.iter().all(|path| path == wpa_supplicant::PATH);
+        if !is_there(host, interface)? || only_wifi && !wanted.is_wireless(interface) {
             continue;
         }
         // With the new file it may not know how the interface came up: that is no reason not to bring it up anew.
@@ -121,7 +142,7 @@ fn ifupdown(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
     Ok(notes)
 }
 
-fn networkd(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
+fn networkd(wanted: &Wanted, changed: &[String], host: &dyn Host) -> Result<Notes, Stop> {
     let mut notes = Notes::new();
     if !units::is_enabled(host, NETWORKD_UNIT)? {
         units::systemctl(host, "enable", NETWORKD_UNIT)?;
@@ -138,7 +159,8 @@ fn networkd(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
         if !units::is_enabled(host, &unit)? {
             units::systemctl(host, "enable", &unit)?;
         }
-        if is_there(host, wanted.wireless)? {
+        let is_new = has(changed, &unit) || has(changed, &wpa_supplicant::path_of(wanted.wireless));
+        if is_new && is_there(host, wanted.wireless)? {
             units::systemctl(host, "restart", &unit)?;
         }
     }
@@ -149,7 +171,8 @@ fn networkd(wanted: &Wanted, host: &dyn Host) -> Result<Notes, Stop> {
         units::systemctl(host, "restart", NETWORKD_UNIT)?;
     }
     for address in wanted.addresses {
-        if is_there(host, &address.interface)? {
+        let is_new = has(changed, &networkd::path(&address.interface));
+        if is_new && is_there(host, &address.interface)? {
             attempt(
                 host,
                 &mut notes,

@@ -6,9 +6,10 @@ mod effect;
 mod limits;
 mod manager;
 mod radio;
+mod unread;
 mod work;
 
-use super::{owed, units};
+use super::units;
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
 use crate::render::network::Wanted;
@@ -19,9 +20,6 @@ use work::Work;
 /// The step.
 pub const STEP: Step =
     Step { id: "network", title: "addresses and Wi-Fi", wanted: |_| true, check, apply };
-
-/// The act that is owed to the manager while it has not read its files.
-const OWED: &str = "network";
 
 /// wpa_supplicant for one interface, where the manager does not start it itself.
 fn wpa_unit(interface: &str) -> String {
@@ -51,7 +49,7 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
         if let Some(unit) = missing_unit(wanted, manager, host)? {
             reasons.push(format!("`{unit}` is not enabled"));
         }
-        if owed::is(host, OWED)? {
+        if unread::is(host)? {
             reasons.push("the new settings are not in use yet".to_owned());
         }
         Ok(Check::of(reasons, !wanted.is_nothing() && !host.live()))
@@ -74,8 +72,8 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
         let Some(manager) = manager else {
             if wanted.is_nothing() {
                 // Only files of an earlier plan are left, of a manager that is gone.
-                work.write(host)?;
-                owed::settle(host, OWED)?;
+                work.write(host, &[])?;
+                unread::settle(host)?;
                 return Ok(Notes::new());
             }
             return Err(Stop::person(
@@ -84,16 +82,17 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
             ));
         };
         limits::check(wanted, manager, host)?;
-        let changed =
-            !work.reasons(host)?.is_empty() || missing_unit(wanted, Some(manager), host)?.is_some();
-        if changed {
-            owed::note(host, OWED)?;
-            work.write(host)?;
+        let mut changed = work.changed(host)?;
+        changed.extend(missing_unit(wanted, Some(manager), host)?);
+        if !changed.is_empty() {
+            let texts = work.texts(host)?;
+            unread::note(host, &changed)?;
+            work.write(host, &texts)?;
         }
         let mut notes = radio::apply(context, host)?;
-        if owed::is(host, OWED)? {
-            notes.extend(effect::apply(wanted, manager, host)?);
-            owed::settle(host, OWED)?;
+        if unread::is(host)? {
+            notes.extend(effect::apply(wanted, manager, &unread::list(host)?, host)?);
+            unread::settle(host)?;
         }
         notes.extend(missing_interfaces(wanted, host)?);
         Ok(notes)

@@ -306,12 +306,38 @@ fn the_manager_is_told_once_and_only_of_changes() {
 }
 
 #[test]
+fn what_works_is_not_cut_off_for_a_change_elsewhere() {
+    let wifi = plans::PLAN.replace("ssid = \"harbour\"", "ssid = \"harbour\"\nhidden = true");
+    let wired = plans::PLAN.replace("192.168.1.21/24", "192.168.1.22/24");
+    for (name, plan, told, untold) in [
+        ("nm", &wifi, "nmcli connection reload", " connection up "),
+        ("nm", &wired, "connection up id pikube-eth0", "wifi-"),
+        ("dhcpcd", &wifi, "wpa_cli -i wlan0 reconfigure", "dhcpcd"),
+        ("dhcpcd", &wired, "systemctl restart dhcpcd.service", "wpa_cli"),
+        ("ifupdown", &wifi, "ifup --force wlan0", "eth0"),
+        ("networkd", &wifi, "restart wpa_supplicant@wlan0.service", "eth0"),
+        ("networkd", &wired, "networkctl reconfigure eth0", "restart"),
+    ] {
+        let node = node(name);
+        node.put("/run/wpa_supplicant/wlan0", "");
+        node.put("/sbin/wpa_cli", "");
+        make(&whole(), &node);
+        node.log.borrow_mut().clear();
+        make(&context(plan, false), &node);
+        let log = node.log.borrow().join("\n");
+        assert!(log.contains(told), "{name}: {log}");
+        assert!(!log.contains(untold), "{name}: {log}");
+    }
+}
+
+#[test]
 fn a_manager_that_refuses_its_file_stops_with_one_line() {
     let node = node("netplan");
     node.fail("netplan generate", 1, "/etc/netplan/60-pikube.yaml:9:3: Error", 1);
     let Err(Stop::Person { what, .. }) = apply(&whole(), &node) else { panic!() };
     assert!(what.contains("`netplan generate`") && what.contains(":9:3:"), "{what}");
-    assert!(matches!(check(&whole(), &node), Ok(Check::Needed(_))), "it is owed still");
+    node.drop_below("/run/");
+    assert!(matches!(check(&whole(), &node), Ok(Check::Needed(_))), "at the next boot as well");
     make(&whole(), &node);
     let node = self::node("nm");
     node.put("/run/nm-knows", "");

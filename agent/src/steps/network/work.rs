@@ -1,5 +1,7 @@
 //! What is to be in place for a plan and a manager, and what is there of ours that no longer belongs.
 
+use zeroize::Zeroizing;
+
 use crate::host::{Access, Error, Host, Kind, Look};
 use crate::plan::Context;
 use crate::render::block;
@@ -122,29 +124,38 @@ fn is_ours(host: &dyn Look, path: &str) -> Result<bool, Error> {
 impl Work {
     /// Why something is to be done.
     pub fn reasons(&self, host: &dyn Look) -> Result<Vec<String>, Error> {
-        let mut reasons = Vec::new();
-        for draft in &self.drafts {
-            if !is_in_place(host, draft)? {
-                reasons.push(format!("`{}` is not as the plan says", draft.path));
-            }
-        }
-        reasons
-            .extend(self.edits.iter().map(|(path, _)| format!("`{path}` is not as the plan says")));
-        reasons.extend(self.stale.iter().map(|path| format!("`{path}` is of an earlier plan")));
-        Ok(reasons)
+        let told = |path: String| {
+            let earlier = self.stale.contains(&path);
+            let why = if earlier { "of an earlier plan" } else { "not as the plan says" };
+            format!("`{path}` is {why}")
+        };
+        Ok(self.changed(host)?.into_iter().map(told).collect())
     }
 
-    /// Renders all, then writes all.
-    pub fn write(&self, host: &dyn Host) -> Result<(), Stop> {
-        let mut old = zeroize::Zeroizing::new(String::new());
+    /// The paths of all that is to be written or removed.
+    pub fn changed(&self, host: &dyn Look) -> Result<Vec<String>, Error> {
+        let mut changed = Vec::new();
+        for draft in &self.drafts {
+            if !is_in_place(host, draft)? {
+                changed.push(draft.path.clone());
+            }
+        }
+        changed.extend(self.edits.iter().map(|(path, _)| path.clone()));
+        changed.extend(self.stale.iter().cloned());
+        Ok(changed)
+    }
+
+    /// The texts of all drafts, in their order; passwords that are not in the secrets any more come from the files that
+    /// are there.
+    pub fn texts(&self, host: &dyn Look) -> Result<Vec<Zeroizing<String>>, Stop> {
+        let mut old = Zeroizing::new(String::new());
         for path in ours(host)? {
-            if let Some(bytes) = host.read(&path)?.map(zeroize::Zeroizing::new) {
+            if let Some(bytes) = host.read(&path)?.map(Zeroizing::new) {
                 old.push_str(&String::from_utf8_lossy(&bytes));
             }
         }
-        let mut texts = Vec::new();
-        for draft in &self.drafts {
-            texts.push(draft.text(&old).map_err(|ssid| {
+        let text = |draft: &Draft| {
+            draft.text(&old).map_err(|ssid| {
                 Stop::person(
                     format!(
                         "writing `{}`: the card has no password for the Wi-Fi network `{ssid}`",
@@ -152,9 +163,14 @@ impl Work {
                     ),
                     "give it to `piflash configure`, or say that the network is open",
                 )
-            })?);
-        }
-        for (draft, text) in self.drafts.iter().zip(&texts) {
+            })
+        };
+        self.drafts.iter().map(text).collect()
+    }
+
+    /// Writes everything, the drafts with these texts.
+    pub fn write(&self, host: &dyn Host, texts: &[Zeroizing<String>]) -> Result<(), Error> {
+        for (draft, text) in self.drafts.iter().zip(texts) {
             keep_original(host, &draft.path)?;
             host.write(&draft.path, text.as_bytes(), Access::root(draft.mode))?;
         }
@@ -163,7 +179,7 @@ impl Work {
         }
         for path in &self.stale {
             let kept = format!("{path}{KEPT}");
-            match host.read(&kept)?.map(zeroize::Zeroizing::new) {
+            match host.read(&kept)?.map(Zeroizing::new) {
                 Some(bytes) => {
                     host.write(path, &bytes, Access::root(0o600))?;
                     host.remove(&kept)?;
@@ -177,7 +193,7 @@ impl Work {
 
 fn is_in_place(host: &dyn Look, draft: &Draft) -> Result<bool, Error> {
     let Some(stat) = host.stat(&draft.path)? else { return Ok(false) };
-    let Some(bytes) = host.read(&draft.path)?.map(zeroize::Zeroizing::new) else {
+    let Some(bytes) = host.read(&draft.path)?.map(Zeroizing::new) else {
         return Ok(false);
     };
     Ok(stat.kind == Kind::File
@@ -191,7 +207,7 @@ fn keep_original(host: &dyn Host, path: &str) -> Result<(), Error> {
     if path != wpa_supplicant::PATH || is_ours(host, path)? || host.exists(&kept)? {
         return Ok(());
     }
-    match host.read(path)?.map(zeroize::Zeroizing::new) {
+    match host.read(path)?.map(Zeroizing::new) {
         Some(bytes) => host.write(&kept, &bytes, Access::root(0o600)),
         None => Ok(()),
     }

@@ -10,12 +10,16 @@ use saphyr::{LoadableYamlNode, Yaml};
 
 use super::{ARCHIVE, UserData};
 
-/// The archive. ASCII whatever the given file holds.
-pub fn wrap(own: &UserData, launcher: &str) -> String {
+/// Keeps a machine's host keys: for a new instance cloud-init would make new ones, which nobody knows.
+const KEEP_HOST_KEYS: &str = "- type: text/cloud-config\n  filename: pikube-again\n  content: |\n    #cloud-config\n    ssh_deletekeys: false\n";
+
+/// The archive; `again` says that the card was booted with an earlier plan. ASCII whatever the given file holds.
+pub fn wrap(own: &UserData, launcher: &str, again: bool) -> String {
     let (kind, content) = (own.kind.content_type(), scalar(&own.text));
+    let keep = if again { KEEP_HOST_KEYS } else { "" };
     format!(
-        "{ARCHIVE}the first part as it was given, the second starts the agent.\n\
-         - type: {kind}\n  filename: user-data\n  content: {content}\
+        "{ARCHIVE}the first part as it was given, the last starts the agent.\n\
+         - type: {kind}\n  filename: user-data\n  content: {content}{keep}\
          - type: text/x-shellscript\n  filename: pikube-launch\n  content: |\n    #!/bin/sh\n    exec /bin/sh {launcher} cloud\n"
     )
 }
@@ -85,10 +89,11 @@ mod tests {
     #[test]
     fn two_parts_the_first_as_it_was_given() {
         let given = "#cloud-config\nusers:\n  - name: a\n\n\n";
-        let archive = wrap(&UserData::new(given.as_bytes()).unwrap(), "/boot/pikube-launch.sh");
+        let archive =
+            wrap(&UserData::new(given.as_bytes()).unwrap(), "/boot/pikube-launch.sh", false);
         assert_eq!(
             archive,
-            "#cloud-config-archive\n# Written by piflash: the first part as it was given, the second starts the agent.\n\
+            "#cloud-config-archive\n# Written by piflash: the first part as it was given, the last starts the agent.\n\
              - type: text/cloud-config\n  filename: user-data\n  content: |2+\n    #cloud-config\n    users:\n      - name: a\n\n\n\
              - type: text/x-shellscript\n  filename: pikube-launch\n  content: |\n    #!/bin/sh\n    exec /bin/sh /boot/pikube-launch.sh cloud\n"
         );
@@ -98,10 +103,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_script_comes_out_as_it_went_in(body in "[ -~\t\r\n\u{85}\u{a0}é\u{2028}😀]{0,200}") {
+        fn any_script_comes_out_as_it_went_in(again: bool, body in "[ -~\t\r\n\u{85}\u{a0}é\u{2028}😀]{0,200}") {
             let given = format!("#!/bin/sh{body}");
             if let Ok(data) = UserData::new(given.as_bytes()) {
-                let archive = wrap(&data, "/boot/pikube-launch.sh");
+                let archive = wrap(&data, "/boot/pikube-launch.sh", again);
                 prop_assert!(archive.is_ascii());
                 prop_assert_eq!(unwrap(archive.as_bytes()), Ok(data));
             }
