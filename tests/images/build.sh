@@ -34,32 +34,51 @@ key() {
 }
 
 disk_id_of() {   # one for each operating system, the same for its twin; real images have a random one
-  case $1 in debian-*) echo 5069b001 ;; raspios-bookworm-*) echo 5069b002 ;; raspios-trixie-*) echo 5069b003 ;; esac
+  case $1 in debian-*) echo 5069b001 ;; raspios-bookworm-*) echo 5069b002 ;; raspios-trixie-*) echo 5069b003 ;;
+    ubuntu-*) echo 5069b004 ;; hypriot-*) echo 5069b005 ;; esac
 }
-release_of() { case $1 in raspios-bookworm-*) echo bookworm ;; *) echo trixie ;; esac; }
+# Neither Ubuntu nor the releases that HypriotOS is made of can be had from Debian's mirror: what looks like Ubuntu 24.04
+# has the cloud-init of trixie (25.1.4), what looks like HypriotOS 1.12.3 that of bookworm (22.4.2; the real one is 18.3).
+release_of() { case $1 in raspios-bookworm-* | hypriot-*) echo bookworm ;; *) echo trixie ;; esac; }
 
-# Roots and kernel of one release, for all flavours and both architectures.
+# Kernel and initrds of one release, for all families and both architectures.
 release_parts() {
-  local release=$1 packages
+  local release=$1
   [ ! -d "$work/$release" ] || return 0
   mkdir -p "$work/$release"
-  say "$release: amd64 root"
-  "$here/root-native.sh" "$release" "$work/$release/native.tar"
-  in_tree mkdir "$work/$release/amd64"
-  in_tree tar -x -p -C "$work/$release/amd64" -f "$work/$release/native.tar"
-  say "$release: arm64 root, kernel and firmware"
-  packages=$(sed -n 's/^Package: //p' "$work/$release/amd64/var/lib/dpkg/status")
-  # shellcheck disable=SC2086 # one word per package
-  "$here/fetch.sh" "$release" arm64 "$work/$release/debs" $packages
-  in_tree "$here/root-arm64.sh" "$work/$release/amd64" "$work/$release/debs" "$work/$release/arm64"
+  say "$release: kernel, firmware, initrds"
   "$here/kernel.sh" "$release" "$work/$release/kernel"
   fetch_busybox "$release" amd64; fetch_busybox "$release" arm64
-  mkdir -p "$work/uml/lib"
-  ln -sfn /usr/lib/uml/modules "$work/uml/lib/modules"
   local fat=(vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8)
   "$here/initrd.sh" "$work/$release/busybox-amd64"/*.deb "$work/uml" "$(linux.uml --version)" "$work/$release/initrd-amd64" "${fat[@]}"
   "$here/initrd.sh" "$work/$release/busybox-arm64"/*.deb "$work/$release/kernel/modules" "$(cat "$work/$release/kernel/version")" \
     "$work/$release/initrd-arm64" bcm2835_dma bcm2835 sdhci_iproc mmc_block virtio_pci virtio_mmio virtio_blk ext4 "${fat[@]}"
+}
+
+# The amd64 root of a family, as a tree: $work/RELEASE/amd64-FAMILY. One debootstrap for all families of a release.
+root_amd64() {
+  local release=$1 family=$2 parts=$work/$1
+  [ ! -d "$parts/amd64-$family" ] || return 0
+  if [ ! -f "$parts/base.tar" ]; then
+    say "$release: amd64 root"
+    "$here/root-native.sh" "$release" "$parts/base.tar"
+  fi
+  say "$release: amd64 root of $family"
+  "$here/root-layer.sh" "$release" "$family" "$parts/base.tar" "$parts/$family.tar"
+  in_tree mkdir "$parts/amd64-$family"
+  in_tree tar -x -p -C "$parts/amd64-$family" -f "$parts/$family.tar"
+  rm -f "$parts/$family.tar"
+}
+
+# The same for arm64, out of the amd64 one.
+root_arm64() {
+  local release=$1 family=$2 parts=$work/$1 packages
+  [ ! -d "$parts/arm64-$family" ] || return 0
+  say "$release: arm64 root of $family"
+  packages=$(sed -n 's/^Package: //p' "$parts/amd64-$family/var/lib/dpkg/status")
+  # shellcheck disable=SC2086 # one word per package
+  "$here/fetch.sh" "$release" arm64 "$parts/debs-$family" $packages
+  in_tree "$here/root-arm64.sh" "$parts/amd64-$family" "$parts/debs-$family" "$parts/arm64-$family"
 }
 
 fetch_busybox() { "$here/fetch.sh" --no-deps "$1" "$2" "$work/$1/busybox-$2" busybox-static; }
@@ -68,8 +87,10 @@ image() {
   local name=$1 family=${1%%-*} release arch=${1##*-} disk_id tree
   release=$(release_of "$name") disk_id=$(disk_id_of "$name") tree=$work/$name.tree
   release_parts "$release"
+  root_amd64 "$release" "$family"
+  [ "$arch" = amd64 ] || root_arm64 "$release" "$family"
   say "$name"
-  in_tree cp -a --reflink=auto "$work/$release/$arch" "$tree"
+  in_tree cp -a --reflink=auto "$work/$release/$arch-$family" "$tree"
   in_tree "$here/flavour.sh" "$family" "$release" "$disk_id" "$tree"
   in_tree mkdir -p "$tree/usr/lib/modules"
   if [ "$arch" = arm64 ]; then in_tree cp -R "$work/$release/kernel/modules/lib/modules/." "$tree/usr/lib/modules/"
@@ -84,6 +105,16 @@ image() {
   fi
   chmod 444 "$work/$name.img"          # tests and demo work on copies; the clone has a hard link
   mv "$work/$name.img" "$store/"       # last: an image that is there is whole
+}
+
+# Those images of `todo` that stem from one release.
+images_of() {
+  local name
+  for name in "${todo[@]}"; do
+    [ "$(release_of "$name")" = "$1" ] || continue
+    image "$name"
+    (cd "$store" && sha256sum "$name".img* > "$work/$name.sums" && mv "$work/$name.sums" "$name.sha256")
+  done
 }
 
 # Into the clone: hard links where the cache is on the same file system.
@@ -111,19 +142,24 @@ exec 9> "$cache/lock"
 flock 9                                # a second run waits, and then finds what the first one built
 key=$(key) store=$cache/$key
 mkdir -p "$store"
-work=
+todo=()
 for name in "${wanted[@]}"; do
-  [ ! -f "$store/$name.img" ] || [ ! -f "$store/$name.sha256" ] || continue
-  if [ -z "$work" ]; then
-    # of a run that was killed
-    for old in "$cache"/work.*; do [ ! -d "$old" ] || in_tree rm -rf "$old"; done
-    work=$(mktemp -d "$cache/work.XXXXXX")
-    trap 'in_tree rm -rf "$work"' EXIT
-    chmod 755 "$work"
-  fi
-  image "$name"
-  (cd "$store" && sha256sum "$name".img* > "$work/sums" && mv "$work/sums" "$name.sha256")
+  [ -f "$store/$name.img" ] && [ -f "$store/$name.sha256" ] || todo+=("$name")
 done
+if [ ${#todo[@]} -gt 0 ]; then
+  # of a run that was killed
+  for old in "$cache"/work.*; do [ ! -d "$old" ] || in_tree rm -rf "$old"; done
+  work=$(mktemp -d "$cache/work.XXXXXX")
+  jobs=() failed=
+  trap 'kill "${jobs[@]}" 2> /dev/null || true; in_tree rm -rf "$work"' EXIT
+  chmod 755 "$work"
+  # the releases have nothing in common but the kernel of User Mode Linux, so they are built side by side
+  mkdir -p "$work/uml/lib"
+  ln -sfn /usr/lib/uml/modules "$work/uml/lib/modules"
+  for release in trixie bookworm; do images_of "$release" & jobs+=($!); done
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  [ -z "$failed" ] || die "an image could not be built, see above"
+fi
 for old in "$cache"/????????????????; do [ "$old" = "$store" ] || rm -rf "$old"; done
 place
 say "in target/test-images: ${wanted[*]}"

@@ -1,13 +1,15 @@
 #!/bin/bash
-# card.sh NAME TREE BOOT DISK_ID OUT.img : one image from a root tree and the files of its boot partition; MBR, FAT32,
+# card.sh NAME TREE BOOT DISK_ID OUT.img : one image from a root tree and the files of its boot partition; MBR, FAT,
 # ext4, with files only: no loop device, no mount. Run through in_tree: mke2fs copies the owners that it sees.
 set -euo pipefail
 . "$(dirname "$0")/settings.sh"
 name=$1 tree=$2 boot=$3 disk_id=$4 out=$5
 
 case $name in
-  debian-*) fat_label=RASPIFIRM root_label=RASPIROOT first=8192 fat_mib=508 ;;
-  *) fat_label=bootfs root_label=rootfs first=16384 fat_mib=512 ;;
+  debian-*) fat_label=RASPIFIRM root_label=RASPIROOT first=8192 fat_mib=508 fat=(-F 32 -s 8) ;;
+  ubuntu-*) fat_label=system-boot root_label=writable first=2048 fat_mib=512 fat=(-F 32 -s 8) ;;
+  hypriot-*) fat_label=HypriotOS root_label=root first=2048 fat_mib=64 fat=(-F 16 -s 4) ;;
+  *) fat_label=bootfs root_label=rootfs first=16384 fat_mib=512 fat=(-F 32 -s 8) ;;
 esac
 root_first=$((first + fat_mib * 2048))
 # used, a quarter more for inodes and journal, and 192 MiB to work in before the file system has grown
@@ -39,7 +41,7 @@ mke2fs -q -F -t ext4 -T default -b 4096 -O '^metadata_csum_seed,^orphan_file' -L
   -E "hash_seed=$uuid,lazy_itable_init=0,lazy_journal_init=0,nodiscard" -d "$tree" "$out.root" "${root_mib}M" > /dev/null
 settle_times "$out.root"
 # it warns of the lower-case label that Raspberry Pi OS has
-mkfs.vfat --invariant -F 32 -s 8 -n "$fat_label" -i "$disk_id" -C "$out.fat" $((fat_mib * 1024)) 2>&1 > /dev/null |
+mkfs.vfat --invariant "${fat[@]}" -n "$fat_label" -i "$disk_id" -C "$out.fat" $((fat_mib * 1024)) 2>&1 > /dev/null |
   { grep -v 'lowercase labels' >&2 || true; }
 # shellcheck disable=SC2016 # the inner shell expands them
 (cd "$boot" && find . -mindepth 1 -maxdepth 1 -print0 | sort -z | xargs -0 sh -c 'mcopy -s -m -Q -i "$0" "$@" ::' "$out.fat")

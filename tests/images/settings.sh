@@ -8,7 +8,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export SOURCE_DATE_EPOCH=1781740800
 export TZ=UTC LC_ALL=C.UTF-8
 
-all_images=(debian-amd64 debian-arm64 raspios-bookworm-amd64 raspios-bookworm-arm64 raspios-trixie-amd64 raspios-trixie-arm64)
+all_images=(debian-amd64 debian-arm64 raspios-bookworm-amd64 raspios-bookworm-arm64 raspios-trixie-amd64 raspios-trixie-arm64
+  ubuntu-amd64 hypriot-amd64)
 
 cache=${PIKUBE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pikube-tests}
 

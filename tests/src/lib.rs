@@ -5,6 +5,9 @@
 //! * [`machine`]: computers to put the card into: User Mode Linux and QEMU
 //! * [`probe`]: the questions that a running node answers about itself
 //! * [`node`]: the whole story of one card: write, first boot, further boots
+//! * [`switch`]: a virtual network for several nodes, with a DHCP and DNS server
+//! * [`ssh`]: logging in to a node from the laptop of a switch
+//! * [`site`]: switch, machine, workshop and person together, for tests of nodes on a network
 //! * [`images`]: the images that `images/build.sh` made
 //! * [`dice`]: chance that can be repeated
 //! * [`needs`]: what a test needs and this computer may not have
@@ -16,3 +19,6 @@ pub mod machine;
 pub mod needs;
 pub mod node;
 pub mod probe;
+pub mod site;
+pub mod ssh;
+pub mod switch;

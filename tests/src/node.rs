@@ -1,14 +1,15 @@
 //! The whole story of one card: written by the real `piflash`, booted until its agent is done, booted again.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::card::Card;
-use crate::machine::Machine;
+use crate::machine::{Ending, Machine, Running};
 use crate::needs::{self, Missing};
 use crate::probe::{self, Facts};
 
@@ -27,6 +28,8 @@ pub const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHf0c0R5v9pikubet
 
 /// A boot that takes longer hangs. Generous: other builds may run beside the tests.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(900);
+/// The operating system's own first boot, the launcher's, the agent's, and room for surprises.
+const MOST_BOOTS: u32 = 6;
 
 /// Where a card starts: program, agents, image.
 #[derive(Debug, Clone)]
@@ -50,47 +53,109 @@ impl Workshop {
         Ok(Self { image: image?, piflash: needs::piflash()?, agents: needs::agents(arch)? })
     }
 
-    /// A card of `size_bytes`, written by piflash and not booted yet.
+    /// A card of `size_bytes`, written by piflash for a master that powers itself off when it is done, and not booted
+    /// yet.
     ///
     /// # Errors
     /// When piflash fails; with what it said.
     pub fn flash(&self, size_bytes: u64) -> Result<Node> {
+        let directory = tempfile::Builder::new().prefix("pikube-test-secret").tempdir()?;
+        let (key, password) = (directory.path().join("key.pub"), directory.path().join("password"));
+        std::fs::write(&key, format!("{SSH_KEY}\n"))?;
+        std::fs::write(&password, format!("{PASSWORD}\n"))?;
+        let node = self.write(
+            size_bytes,
+            &Order::new("master", HOSTNAME)
+                .with("--user", USER)
+                .with("--ssh-key", key)
+                .with("--password-file", password),
+        )?;
+        probe::ask(&node.card)?;
+        Ok(node)
+    }
+
+    /// A card of `size_bytes`, written by piflash as ordered and not booted yet. Its node stays on.
+    ///
+    /// # Errors
+    /// When piflash fails; with what it said.
+    pub fn write(&self, size_bytes: u64, order: &Order) -> Result<Node> {
         let directory = tempfile::Builder::new().prefix("pikube-test-node").tempdir()?;
         let path = directory.path().join("card.img");
         std::fs::File::create(&path)?.set_len(size_bytes)?;
-        let write = |name: &str, text: &str| -> Result<PathBuf> {
-            let file = directory.path().join(name);
-            std::fs::write(&file, text)?;
-            Ok(file)
-        };
-        let output = Command::new(&self.piflash)
-            .args(["--role", "master", "--hostname", HOSTNAME, "--timezone", TIMEZONE])
-            .args(["--ntp", NTP, "--user", USER, "--yes"])
-            .arg("--ssh-key")
-            .arg(write("key.pub", &format!("{SSH_KEY}\n"))?)
-            .arg("--password-file")
-            .arg(write("password", &format!("{PASSWORD}\n"))?)
-            .arg("--agent-dir")
-            .arg(&self.agents)
-            .arg("--image")
-            .arg(&self.image)
-            .arg(&path)
-            .env("PIKUBE_STATE_DIR", directory.path().join("state"))
-            .env("PIKUBE_CACHE_DIR", directory.path().join("cache"))
-            .output()
-            .with_context(|| format!("starting {}", self.piflash.display()))?;
-        ensure!(
-            output.status.success(),
-            "piflash: {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let mut command = self.piflash(directory.path());
+        command.arg("--yes").args(&order.0).arg("--agent-dir").arg(&self.agents);
+        command.arg("--image").arg(&self.image).arg(&path);
+        succeeded(&mut command)?;
         let card = Card::at(path);
         let secrets = secrets(&card)?;
-        probe::ask(&card)?;
+        probe::ask_and_stay(&card)?;
         Ok(Node { card, secrets, directory })
     }
+
+    /// Changes a card that is not in a machine, as `piflash configure` does.
+    ///
+    /// # Errors
+    /// When piflash fails; with what it said.
+    pub fn configure(&self, node: &Node, order: &Order) -> Result<()> {
+        let mut command = self.piflash(node.directory());
+        command.args(["configure", "--yes"]).args(&order.0).arg("--agent-dir").arg(&self.agents);
+        succeeded(command.arg(node.card.path())).map(|_| ())
+    }
+
+    /// piflash with state and cache of its own.
+    fn piflash(&self, directory: &Path) -> Command {
+        let mut command = Command::new(&self.piflash);
+        command
+            .env("PIKUBE_STATE_DIR", directory.join("state"))
+            .env("PIKUBE_CACHE_DIR", directory.join("cache"));
+        command
+    }
+}
+
+/// What a card shall become: the options of piflash.
+#[derive(Debug, Clone)]
+pub struct Order(Vec<OsString>);
+
+impl Order {
+    /// A node with time zone and time server of all tests.
+    #[must_use]
+    pub fn new(role: &str, hostname: &str) -> Self {
+        let words = ["--role", role, "--hostname", hostname, "--timezone", TIMEZONE, "--ntp", NTP];
+        Self(words.map(OsString::from).to_vec())
+    }
+
+    /// Nothing yet: what shall change of a card that is written already.
+    #[must_use]
+    pub fn changes() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Both orders together.
+    #[must_use]
+    pub fn and(mut self, more: &Self) -> Self {
+        self.0.extend_from_slice(&more.0);
+        self
+    }
+
+    /// With one more option.
+    #[must_use]
+    pub fn with(mut self, option: &str, value: impl Into<OsString>) -> Self {
+        self.0.extend([OsString::from(option), value.into()]);
+        self
+    }
+}
+
+/// Runs piflash to a good end.
+fn succeeded(command: &mut Command) -> Result<Output> {
+    let output = command.output().with_context(|| format!("starting {command:?}"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output)
 }
 
 /// One card on its way to being a node. Gone, with all its files, when dropped.
@@ -136,8 +201,24 @@ impl Node {
     /// # Errors
     /// When a boot hangs or crashes or the node has nothing to say.
     pub fn run(&self, machine: &dyn Machine) -> Result<Facts> {
-        machine.run_until_power_off(&self.card, BOOT_LIMIT, 6)?;
+        machine.run_until_power_off(&self.card, BOOT_LIMIT, MOST_BOOTS)?;
         probe::facts(&self.card)
+    }
+
+    /// Boots, through all its reboots, until the node says that it is up and its agent rests, and leaves it running.
+    ///
+    /// # Errors
+    /// When a boot hangs or crashes, or the node powers itself off.
+    pub fn start(&self, machine: &dyn Machine) -> Result<Running> {
+        for _ in 0..MOST_BOOTS {
+            let mut running = machine.boot(&self.card)?;
+            match running.wait_for_line_or_end(probe::ANSWERED, BOOT_LIMIT)? {
+                None => return Ok(running),
+                Some(Ending::Reboot) => {}
+                Some(Ending::PowerOff) => bail!("powered itself off{}", running.where_it_was()),
+            }
+        }
+        bail!("still rebooting after {MOST_BOOTS} boots")
     }
 }
 

@@ -21,8 +21,16 @@ pub struct Facts(BTreeMap<String, String>);
 /// # Errors
 /// When the card cannot be written.
 pub fn ask(card: &Card) -> Result<()> {
-    card.put_boot_file("pikube-test-probe.sh", SCRIPT.as_bytes())?;
+    ask_and_stay(card)?;
     card.put_boot_file("pikube-test-poweroff", b"after the answers\n")
+}
+
+/// Puts the questions on a card; the node goes on after it has answered.
+///
+/// # Errors
+/// When the card cannot be written.
+pub fn ask_and_stay(card: &Card) -> Result<()> {
+    card.put_boot_file("pikube-test-probe.sh", SCRIPT.as_bytes())
 }
 
 /// Takes the answers off a card.

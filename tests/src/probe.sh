@@ -2,15 +2,18 @@
 # Runs on the node, started by the unit pikube-test-probe.service of the test images once the system is up: waits until
 # the agent rests, answers the questions of the tests into pikube-test-facts.txt on the boot partition, one section for
 # each, and powers the node off if pikube-test-poweroff is there.
-boot=/boot/firmware
+boot=$(dirname "$0")
 facts=$boot/pikube-test-facts.txt
 agent=/usr/local/lib/pikube/pikube-agent
 
-# The agent's unit is at rest when nothing starts it again by itself; at most 15 minutes.
+# Where cloud-init starts the agent, that is the last thing it does, long after the system is up.
+cloud=$(command -v cloud-init) && timeout 900 cloud-init status --wait >/dev/null
+
+# The agent's unit is at rest when nothing starts it again by itself, now or by a job in the queue; at most 15 minutes.
 tries=0
 while [ "$tries" -lt 900 ]; do
   case $(systemctl show -p ActiveState --value pikube-agent.service) in
-    inactive | failed) break ;;
+    inactive | failed) systemctl list-jobs --no-legend | grep -q ' pikube-agent\.service ' || break ;;
   esac
   tries=$((tries + 1))
   sleep 1
@@ -52,6 +55,7 @@ section() {
   section modules cat /proc/modules
   section sysctl sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables
   section machine-id cat /etc/machine-id
+  section cloud-init sh -c '[ -z "$1" ] || "$1" status --long' status "$cloud"
   section marker sh -c 'ls -l /var/lib/pikube/done'
   section agent-unit systemctl show pikube-agent.service -p LoadState -p ActiveState -p SubState -p Result -p UnitFileState -p StatusText
   section agent-status "$agent" status --format json
@@ -63,7 +67,7 @@ section() {
   # what a further boot may not change, with what it holds; the host's and the probe's own files are not the agent's
   section files sh -c 'find /etc /home /root /usr/local /var/lib/pikube -xdev \( -type f -o -type l \) ! -name "*-" -printf "%p %U:%G %m %l\n" | sort
     find /etc /home /root /usr/local /var/lib/pikube -xdev -type f ! -name "*-" -print0 | sort -z | xargs -0 sha256sum
-    cd /boot/firmware && find . -maxdepth 1 -type f ! -name "pikube-test-*" ! -name "FSCK*" -print0 | sort -z | xargs -0 sha256sum'
+    cd "$1" && find . -maxdepth 1 -type f ! -name "pikube-test-*" ! -name "FSCK*" -print0 | sort -z | xargs -0 sha256sum' files "$boot"
   echo "=== end"
 } > "$facts.new"
 sync

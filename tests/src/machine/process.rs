@@ -83,6 +83,24 @@ impl Running {
         }
     }
 
+    /// Waits until the guest has written `needle` to its console, or has ended without it: then the ending.
+    ///
+    /// # Errors
+    /// When it crashes, or `limit` has passed; with the tail of the console.
+    pub fn wait_for_line_or_end(
+        &mut self,
+        needle: &str,
+        limit: Duration,
+    ) -> Result<Option<Ending>> {
+        match self.console.wait_for(needle, limit) {
+            Waited::Seen => Ok(None),
+            Waited::Closed => self.wait_for_end(limit).map(Some),
+            Waited::TimedOut => {
+                bail!("no {needle:?} within {} s{}", limit.as_secs(), self.where_it_was())
+            }
+        }
+    }
+
     /// Waits until the guest has powered off or asks for a reboot.
     ///
     /// # Errors
@@ -136,7 +154,8 @@ impl Running {
         let _ = self.child.wait();
     }
 
-    fn where_it_was(&self) -> String {
+    /// For an error: the console's log file and how it ends.
+    pub(crate) fn where_it_was(&self) -> String {
         let log = self.console.log().display();
         format!("; console in {log} ends:\n{}", self.console.tail(40))
     }

@@ -10,6 +10,7 @@ use super::process::{Ending, Running};
 use super::{Machine, PATIENCE, config_txt};
 use crate::card::Card;
 use crate::needs::{self, Missing};
+use crate::switch::Cable;
 
 /// What UML prints when it cannot start itself anew; see [`Uml::boot`].
 const REBOOT_REFUSED: &str = "Failed to exec kernel";
@@ -21,6 +22,7 @@ pub struct Uml {
     memory_mib: u32,
     /// Where the console logs go, one per boot.
     logs: PathBuf,
+    cable: Option<Cable>,
 }
 
 impl Uml {
@@ -31,7 +33,14 @@ impl Uml {
     pub fn new(memory_mib: u32, logs: impl Into<PathBuf>) -> Result<Self, Missing> {
         let kernel = needs::command("linux.uml", "user-mode-linux")?;
         needs::command("setpriv", "util-linux")?;
-        Ok(Self { kernel, memory_mib, logs: logs.into() })
+        Ok(Self { kernel, memory_mib, logs: logs.into(), cable: None })
+    }
+
+    /// The same computer with a network card, which is `eth0` in the test images, and this cable in it.
+    #[must_use]
+    pub fn plugged_into(mut self, cable: Cable) -> Self {
+        self.cable = Some(cable);
+        self
     }
 }
 
@@ -62,6 +71,7 @@ impl Machine for Uml {
         // Nobody logs in here, and this kernel's console driver now and then trips over a getty.
         let gettys = ["systemd.mask=getty@tty1.service", "systemd.mask=serial-getty@ttyS1.service"];
         arguments.extend(gettys.map(Into::into));
+        arguments.extend(self.cable.iter().map(Cable::uml_argument));
         arguments.extend(PATIENCE.split_whitespace().map(str::to_owned));
         // last, as on a Pi: what the card says wins
         let line = config_txt::command_line(card, "ttyS1")?;
@@ -69,7 +79,10 @@ impl Machine for Uml {
 
         // UML reboots by starting its own argv[0] again, with the command line of before. A name that does not exist
         // makes it give up instead, and the next boot is ours.
-        let mut command = Command::new("bash");
+        let mut command = match &self.cable {
+            Some(cable) => cable.command("bash"),
+            None => Command::new("bash"),
+        };
         command
             .args(["-c", "exec -a pikube-test-uml \"$0\" \"$@\""])
             .arg(&self.kernel)
