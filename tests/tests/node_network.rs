@@ -42,10 +42,7 @@ fn raspios_bookworm() -> Result<()> {
 
     let change = Order::changes().with("--address", "dhcp").with("--hostname", OTHER_NAME);
     site.workshop.configure(&node, &change)?;
-    by_dhcp(&site, &node, OTHER_NAME).context("by DHCP")?;
-    let lease = site.lease()?.context("no lease")?;
-    ensure!(lease.hostname.as_deref() == Some(OTHER_NAME), "announced itself as {lease:?}");
-    Ok(())
+    by_dhcp(&site, &node, OTHER_NAME).context("by DHCP")
 }
 
 /// A new card with Wi-Fi and what else a person sets, with `more`.
@@ -74,6 +71,8 @@ fn static_address(order: Order) -> Order {
 fn by_dhcp(site: &Site, node: &Node, hostname: &str) -> Result<()> {
     let visit = site.visit(node, None)?;
     is_right(&visit.login, node, hostname)?;
+    let lease = site.lease()?.context("no lease")?;
+    ensure!(lease.hostname.as_deref() == Some(hostname), "announced itself as {lease:?}");
     visit.leave()
 }
 
