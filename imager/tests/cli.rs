@@ -41,6 +41,7 @@ impl Desk {
     fn piflash(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null()).args(["--agent-dir", "."]);
+        command.env("PIKUBE_STATE_DIR", self.path("state"));
         command
     }
 
@@ -180,7 +181,9 @@ fn several_cards_get_an_identity_each() {
         let volume = boot_partition(&desk.path(card), &desk.image);
         let plan = String::from_utf8(mtype(volume.path(), "pikube.toml").unwrap()).unwrap();
         assert!(plan.contains(&format!("hostname = \"{name}\"")), "{plan}");
-        assert!(mtype(volume.path(), "pikube-secrets.toml").is_none(), "no secret, no file");
+        let secrets = mtype(volume.path(), "pikube-secrets.toml").unwrap();
+        let secrets = String::from_utf8(secrets).unwrap();
+        assert!(secrets.contains("token = ") && !secrets.contains("-----BEGIN"), "a worker's");
     }
 }
 
