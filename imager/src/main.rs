@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::CommandFactory as _;
+use nix::sys::resource::{Resource, setrlimit};
 use piflash::cli::{Cli, Command, OutputArgs};
 use piflash::commands::{
     configure, devices, diagnose, images, inventory, kubeconfig, manual, verify, write,
@@ -15,6 +16,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 fn main() -> ExitCode {
+    // A crash must not leave keys in a file. Where even that is forbidden, there are no core dumps either.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(misread(&error)),

@@ -194,9 +194,38 @@ fn what_comes_to_nothing_leaves_nothing() {
     assert!(!desk.path("state/pikube").exists());
     // One of two cards: what was written is a node, the other is none.
     fs::create_dir(desk.path("folder")).unwrap();
-    let output = desk.writing(&["--hostname", "laperouse,fregate", "a.img", "folder"]).output();
+    let output = desk.writing(&["--hostname", "laperouse,fregate", "folder", "a.img"]).output();
+    let output = output.unwrap();
+    assert!(said(&output).contains("warning: cluster `pikube` has no master"), "{}", said(&output));
+    assert_eq!((output.status.code(), desk.nodes()), (Some(3), vec!["fregate worker".to_owned()]));
+    let output = desk.writing(&["--hostname", "laperouse,sloop", "a.img", "folder"]).output();
     assert_eq!(output.unwrap().status.code(), Some(3));
-    assert_eq!(desk.nodes(), ["laperouse master"]);
+    assert_eq!(desk.nodes(), ["fregate worker", "laperouse master"]);
+}
+
+#[test]
+fn a_token_that_ran_out_lets_nobody_be_written_but_the_master() {
+    let desk = Desk::new();
+    desk.write(&["--hostname", "laperouse,fregate", "a.img", "b.img"]);
+    let (ca, token) = (desk.state("pikube/ca.crt"), desk.state("pikube/token.toml"));
+    let over = token.lines().map(|line| match line.starts_with("expires") {
+        true => "expires = \"2026-01-01T00:00:00Z\"\n".to_owned(),
+        false => format!("{line}\n"),
+    });
+    fs::write(desk.path("state/pikube/token.toml"), over.collect::<String>()).unwrap();
+    let ways = ["ran out on 2026-01-01T00:00:00Z", "--new-cluster", "the master's card"];
+    desk.fails(&["--hostname", "sloop", "c.img"], 3, &ways);
+    assert!(!desk.path("c.img").exists());
+    let output = desk.writing(&["--hostname", "laperouse", "a.img"]).output().unwrap();
+    assert!(output.status.success() && said(&output).contains("ran out"), "{}", said(&output));
+    let renewed = desk.state("pikube/token.toml");
+    assert!(!renewed.contains("2026-01-01") && renewed.lines().next() != token.lines().next());
+    assert_eq!(desk.state("pikube/ca.crt"), ca);
+    desk.write(&["--hostname", "sloop", "c.img"]);
+    let of_card =
+        |card| -> toml::Table { desk.on_card(card, "pikube-secrets.toml").parse().unwrap() };
+    assert_eq!(of_card("a.img")["cluster"]["token"], of_card("c.img")["cluster"]["token"]);
+    assert_ne!(of_card("a.img")["cluster"]["token"], of_card("b.img")["cluster"]["token"]);
 }
 
 #[test]

@@ -6,13 +6,16 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pikube_config::{Cluster as ClusterPlan, Role};
 
 use super::store::{Lock, check_name};
 use super::token::Token;
 use super::{Cluster, DEFAULT, Error, Node, PORT, Store, inventory};
 use crate::boot::NodeFiles;
+
+/// How long before a token's end a person is told.
+const SOON: SignedDuration = SignedDuration::from_hours(48);
 
 /// Which cluster the cards shall be of.
 #[derive(Debug, Clone, Default)]
@@ -112,12 +115,6 @@ impl Enrolment {
         }
         notes.extend(self.renew_token(nodes)?);
         let master = all.iter().find(|node| node.role == Role::Master);
-        if master.is_none() {
-            let name = &self.cluster.name;
-            notes.push(format!(
-                "cluster `{name}` has no master yet; nodes wait for it: `--role master` writes its card"
-            ));
-        }
         let plan = ClusterPlan {
             name: self.cluster.name.clone(),
             endpoint: Some(format!("{}:{PORT}", self.cluster.endpoint_name())),
@@ -153,10 +150,13 @@ impl Enrolment {
     /// The master's card brings the token into the cluster, so only with it can there be a new one.
     fn renew_token(&mut self, nodes: &[NodeFiles]) -> Result<Option<String>, Error> {
         let cluster = &mut self.cluster;
-        if !cluster.token.is_over(self.now) {
-            return Ok(None);
-        }
         let (name, expires) = (&cluster.name, cluster.token.expires);
+        if !cluster.token.is_over(self.now) {
+            let soon = cluster.token.is_over(self.now + SOON);
+            return Ok(soon.then(|| {
+                format!("the token of cluster `{name}` runs out on {expires}: new nodes have to be up by then")
+            }));
+        }
         if nodes.iter().any(|node| node.plan.node.role == Role::Master) {
             let token = Token::generate(self.now);
             cluster.token = token.map_err(|error| Error::Keys {
@@ -195,6 +195,13 @@ impl Enrolment {
         }
     }
 
+    /// Whether nodes would wait for a master of which there is no card; what to do about it.
+    pub fn lacks_master(&self) -> Option<String> {
+        let name = &self.cluster.name;
+        let lacks = !self.cluster.nodes.is_empty() && self.cluster.master().is_none();
+        lacks.then(|| format!("cluster `{name}` has no master: its nodes wait until there is one, `--role master` writes its card"))
+    }
+
     /// Keeps the cluster with these nodes, before their cards become bootable. Where another one was in its place, the
     /// path that it has now.
     ///
@@ -218,15 +225,16 @@ impl Enrolment {
         Ok(self.aside.clone())
     }
 
-    /// Enters what became of the cards: of those that failed, the inventory says what it said before.
+    /// Enters what became of the cards: of those that failed, the inventory says what it said before. What a person
+    /// should know of it.
     ///
     /// # Errors
     /// Any I/O error.
     pub fn settle<'a>(
-        mut self,
+        &mut self,
         ends: impl Iterator<Item = (&'a str, Option<Facts>)>,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let before = match &mut self.origin {
             Origin::Kept(nodes) => std::mem::take(nodes),
             _ => Vec::new(),
@@ -248,12 +256,19 @@ impl Enrolment {
                 }
             }
         }
-        let Some(lock) = &self.lock else { return Ok(()) };
-        match self.origin {
-            Origin::Made | Origin::Anew(_) if self.cluster.nodes.is_empty() => {
-                self.store.forget(lock, &self.cluster.name, self.aside.as_ref())
-            }
-            _ => self.store.save(lock, &self.cluster),
+        let Some(lock) = &self.lock else { return Ok(None) };
+        let is_new = !matches!(self.origin, Origin::Kept(_));
+        if is_new && self.cluster.nodes.is_empty() {
+            self.store.forget(lock, &self.cluster.name, self.aside.as_ref())?;
+            return Ok(None);
         }
+        self.store.save(lock, &self.cluster)?;
+        let (name, path) = (&self.cluster.name, lock.root.join(&self.cluster.name));
+        Ok(is_new.then(|| {
+            format!(
+                "cluster `{name}` is made; its keys are in {}, without them nobody can extend it",
+                path.display()
+            )
+        }))
     }
 }

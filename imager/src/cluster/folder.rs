@@ -58,8 +58,13 @@ impl Folder {
         if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
             Self::make(parent, owner)?;
         }
-        let made = fs::DirBuilder::new().mode(FOLDER).create(path);
-        made.map_err(Error::io("making folder", path))?;
+        match fs::DirBuilder::new().mode(FOLDER).create(path) {
+            // Another program was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Ok(Self { path: path.to_owned(), owner: owner.clone() });
+            }
+            made => made.map_err(Error::io("making folder", path))?,
+        }
         let opened = File::open(path).map_err(Error::io("opening", path))?;
         give(&opened, owner).map_err(Error::io("giving to its owner", path))?;
         if let Some(parent) = path.parent() {
@@ -110,12 +115,29 @@ impl Folder {
         replace(&self.join(name), bytes, 0o600, &self.owner)
     }
 
-    /// Removes what a killed program left unfinished.
-    pub(super) fn sweep(&self) {
+    /// Opens a file without content, which is made where it is not there.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(super) fn open(&self, path: &Path) -> Result<File, Error> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.custom_flags(nix::libc::O_NOFOLLOW).open(path);
+        let file = file.map_err(Error::io("opening", path))?;
+        give(&file, &self.owner).map_err(Error::io("giving to its owner", path))?;
+        Ok(file)
+    }
+
+    /// Removes what a killed program left unfinished: of one name, or everything where nobody else is at work.
+    pub(super) fn sweep(&self, name: Option<&str>) {
+        let is_left = |file: &str| match (file.strip_prefix(UNFINISHED), name) {
+            (Some(rest), Some(name)) => {
+                rest.strip_prefix(name).is_some_and(|more| more.is_empty() || more.starts_with('.'))
+            }
+            (found, _) => found.is_some(),
+        };
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        for entry in
-            entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED))
-        {
+        for entry in entries.filter(|entry| is_left(&entry.file_name().to_string_lossy())) {
             // It is in nobody's way: the next sweep may take it.
             let _ = match entry.path().is_dir() {
                 true => fs::remove_dir_all(entry.path()),

@@ -1,6 +1,8 @@
 //! Keys and certificates of a cluster, as kubeadm would make them itself, so that `kubeadm init` takes them over: pairs
 //! that are there already are kept (kubeadm, "init phase certs").
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{Timestamp, ToSpan as _, Zoned};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -22,6 +24,19 @@ pub(super) struct Pair {
     pub(super) public: String,
     /// PEM, PKCS #8.
     pub(super) key: SecretString,
+}
+
+impl Pair {
+    /// Whether the certificate is of the key: its public half is in it as it is.
+    pub(super) fn fits(&self) -> bool {
+        let body: String =
+            self.public.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+        let certificate = STANDARD.decode(body).unwrap_or_default();
+        load(&self.key).is_ok_and(|key| {
+            let public = key.public_key_raw();
+            certificate.windows(public.len()).any(|part| part == public)
+        })
+    }
 }
 
 /// All of a cluster's pairs.

@@ -75,7 +75,12 @@ pub fn merge_into(
         return Ok(Merged { path: path.clone(), backup: None, replaced });
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let backup = path.with_file_name(format!("{name}.backup-{}", now.strftime("%Y%m%dT%H%M%SZ")));
+    let day = now.strftime("%Y%m%dT%H%M%SZ");
+    let backup = |n: u32| match n {
+        0 => path.with_file_name(format!("{name}.backup-{day}")),
+        n => path.with_file_name(format!("{name}.backup-{day}-{n}")),
+    };
+    let backup = (0..).map(backup).find(|path| !path.exists()).unwrap_or_default();
     replace(&backup, old.as_bytes(), 0o600, owner)?;
     let mode = fs::metadata(path).map_err(Error::io("reading", path))?.permissions().mode();
     // A file with an administrator's key in it is nobody else's to read.
@@ -185,7 +190,11 @@ fn is_taken(before: &Yaml, new: &Kubeconfig) -> bool {
     };
     let cluster = inner("clusters", &new.name, "cluster", "tls-server-name");
     let context = inner("contexts", &new.name, "context", "user");
-    cluster.is_some_and(|name| name.as_ref() != Some(&new.tls_name))
+    let user =
+        entries(before, "users").into_iter().any(|user| text(user, "name") == Some(&new.user));
+    // A user of ours comes with a cluster of ours.
+    user && cluster.is_none()
+        || cluster.is_some_and(|name| name.as_ref() != Some(&new.tls_name))
         || context.is_some_and(|user| user.as_ref() != Some(&new.user))
 }
 

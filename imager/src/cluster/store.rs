@@ -8,8 +8,7 @@
 //! | `NAME.lock` | held while a `piflash` works on the cluster |
 //! | `NAME.backup-TIME/` | what was set aside |
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -20,7 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::folder::{Folder, replace};
+use super::folder::Folder;
 use super::identity::{Identity, Pair};
 use super::token::Token;
 use super::{Cluster, Error, Node, Owner};
@@ -90,15 +89,10 @@ impl Store {
     pub(super) fn lock(&self, name: &str) -> Result<Lock, Error> {
         let root = Folder::make(&self.path, &self.owner)?;
         let path = root.join(&format!("{name}.lock"));
-        if !path.exists() {
-            replace(&path, b"", 0o600, &self.owner)?;
-        }
-        let flags = nix::libc::O_NOFOLLOW;
-        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
-        let file = file.map_err(Error::io("opening", &path))?;
+        let file = root.open(&path)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
-                root.sweep();
+                root.sweep(Some(name));
                 Ok(Lock { _file: file, root })
             }
             Err((_, Errno::EWOULDBLOCK)) => Err(Error::Busy(name.to_owned())),
@@ -129,6 +123,19 @@ impl Store {
             etcd: pair("etcd-ca", "crt")?,
             service_accounts: pair("sa", "pub")?,
         };
+        for (name, pair) in [
+            ("ca.crt", &identity.ca),
+            ("front-proxy-ca.crt", &identity.front_proxy),
+            ("etcd-ca.crt", &identity.etcd),
+        ] {
+            if !pair.fits() {
+                return Err(broken(
+                    &folder,
+                    name,
+                    "it is not the certificate of the key beside it",
+                ));
+            }
+        }
         let ca_hash =
             identity.ca_hash().map_err(|_| broken(&folder, "ca.key", "it is no key of a CA"))?;
         let token =
@@ -177,7 +184,7 @@ impl Store {
         let Some(folder) = Folder::find(&lock.root.join(&cluster.name), &self.owner)? else {
             return Err(Error::Unknown(cluster.name.clone()));
         };
-        folder.sweep();
+        folder.sweep(None);
         write_token(&folder, &cluster.token)?;
         write_nodes(&folder, cluster)
     }
@@ -198,9 +205,9 @@ impl Store {
             path.clone_from(aside);
         }
         // Renamed first, so that half of it is never taken for a cluster.
-        let gone = lock.root.unfinished(&format!("forgotten-{name}"))?;
+        let gone = lock.root.unfinished(&format!("{name}.forgotten"))?;
         lock.root.rename(&path, &gone.join(name))?;
-        lock.root.sweep();
+        lock.root.sweep(Some(name));
         Ok(())
     }
 }

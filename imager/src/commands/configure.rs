@@ -65,7 +65,7 @@ pub fn run(
         let amended =
             card::amend(Box::new(device), read.boot_partition(), read.fat(), &prepared.patch);
         let done = amended.map_err(|error| card::Failure { error, state: CardState::Amended });
-        membership.after(&card, done.is_ok())?;
+        membership.after(&card, done.is_ok(), console)?;
         done?;
         console.result(&format!("{}: changed and verified: {}", card.name(), files(&prepared)));
     }
@@ -96,12 +96,14 @@ impl Membership {
     }
 
     /// Enters what has become of the card.
-    fn after(self, card: &Card, changed: bool) -> Result<(), Failure> {
+    fn after(self, card: &Card, changed: bool, console: &Console) -> Result<(), Failure> {
         match self {
-            Membership::New(enrolment) => {
+            Membership::New(mut enrolment) => {
                 let facts = || Facts { serial: card.target.serial.clone(), ..Facts::default() };
                 let end = (card.hostname(), changed.then(facts));
-                enrolment.settle(std::iter::once(end), moment::flashing())?;
+                let note = enrolment.settle(std::iter::once(end), moment::flashing())?;
+                note.iter().for_each(|note| console.note(note));
+                enrolment.lacks_master().iter().for_each(|warning| console.warn(warning));
             }
             Membership::Known { cluster, hostname } if changed => {
                 Cluster::rename(&clusters::store()?, &cluster, &hostname, &card.node.plan)?;

@@ -56,8 +56,9 @@ fn list(cluster: &Cluster, format: InventoryFormat, console: &Console) {
             console.note(&format!("cluster `{}` has no nodes", cluster.name()));
         }
         InventoryFormat::Table => console.result(&table(cluster.nodes())),
-        InventoryFormat::Toml => console.result(&cluster.toml()),
-        InventoryFormat::Ansible => console.result(&cluster.ansible()),
+        _ if console.is_json() => {}
+        InventoryFormat::Toml => console.text(cluster.toml().as_bytes()),
+        InventoryFormat::Ansible => console.text(cluster.ansible().as_bytes()),
     }
 }
 

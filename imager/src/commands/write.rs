@@ -110,7 +110,7 @@ pub fn run(
         .zip(results)
         .map(|(card, result)| finish(card, result, &source, console))
         .collect();
-    if let Some(enrolment) = enrolment {
+    if let Some(mut enrolment) = enrolment {
         let facts = |name: &String| {
             let mut written = cards.iter().zip(&ends).filter(|(_, exit)| **exit == Exit::Done);
             written.find(|(card, _)| card.hostname() == name).map(|(card, _)| Facts {
@@ -120,7 +120,8 @@ pub fn run(
             })
         };
         let ends = names.iter().map(|name| (name.as_str(), facts(name)));
-        enrolment.settle(ends, moment::flashing())?;
+        enrolment.settle(ends, moment::flashing())?.iter().for_each(|note| console.note(note));
+        enrolment.lacks_master().iter().for_each(|warning| console.warn(warning));
     }
     Ok(ends.into_iter().fold(worst.max(refused), Exit::max))
 }
