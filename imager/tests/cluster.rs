@@ -149,6 +149,9 @@ fn clashes_are_refused_before_a_byte_is_written() {
     let hosts = good(&mut change(&["inventory", "--format", "ansible"]));
     assert!(hosts.contains("flagship ansible_host=10.55.0.12 ansible_user=captain\n"), "{hosts}");
     assert!(!hosts.contains("fregate"), "{hosts}");
+    desk.write(&["--cluster", "3-masts", "--hostname", "barque", "e.img"]);
+    let hosts = good(&mut change(&["inventory", "--cluster", "3-masts", "--format", "ansible"]));
+    assert!(hosts.contains("[_3_masts_masters]\nbarque ansible_host=barque.local"), "{hosts}");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use super::{Cluster, Node};
 /// The text. A node without a static address is found by its name in the local network.
 pub(super) fn inventory(cluster: &Cluster) -> String {
     // Ansible's groups are names of variables.
-    let group = cluster.name.replace('-', "_");
+    let digit = cluster.name.starts_with(|first: char| first.is_ascii_digit());
+    let group = format!("{}{}", if digit { "_" } else { "" }, cluster.name.replace('-', "_"));
     let mut text = String::new();
     let groups = [
         ("masters", Role::Master),

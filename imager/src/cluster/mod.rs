@@ -14,6 +14,7 @@ mod inventory;
 mod kubeconfig;
 mod merge;
 mod owner;
+mod renaming;
 mod store;
 mod token;
 
@@ -32,6 +33,7 @@ pub use inventory::Node;
 pub use kubeconfig::{Kubeconfig, server};
 pub use merge::{Merged, merge_into, target};
 pub use owner::Owner;
+pub use renaming::Renaming;
 pub use store::Store;
 
 /// The cluster that is meant where none is named.
@@ -140,52 +142,6 @@ impl Cluster {
             cluster.nodes.retain(|node| node.hostname != hostname);
             Ok(())
         })
-    }
-
-    /// Gives a node the name, the addresses and the user of its card's new plan.
-    ///
-    /// # Errors
-    /// Name or address are another node's; the inventory cannot be written.
-    pub fn rename(
-        store: &Store,
-        name: &str,
-        before: &str,
-        plan: &pikube_config::FirstbootPlan,
-    ) -> Result<Self, Error> {
-        Self::change(store, name, |cluster| {
-            let new = Node::of(plan);
-            cluster.admit_renamed(before, &new)?;
-            let node = cluster.node(before)?;
-            (node.hostname, node.addresses, node.user) = (new.hostname, new.addresses, new.user);
-            Ok(())
-        })
-    }
-
-    /// Whether a node may have the name and the addresses of its card's new plan.
-    ///
-    /// # Errors
-    /// They are another node's.
-    pub fn may_rename(
-        &self,
-        before: &str,
-        plan: &pikube_config::FirstbootPlan,
-    ) -> Result<(), Error> {
-        self.admit_renamed(before, &Node::of(plan))
-    }
-
-    fn admit_renamed(&self, before: &str, new: &Node) -> Result<(), Error> {
-        if new.hostname != before && self.nodes.iter().any(|node| node.hostname == new.hostname) {
-            let message = format!("`{}` is another node of cluster `{}`", new.hostname, self.name);
-            return Err(Error::Refused { message, help: "use another name".into() });
-        }
-        new.addresses
-            .iter()
-            .try_for_each(|address| inventory::clash(&self.name, &self.nodes, before, *address))
-    }
-
-    /// Whether a card's plan is of this cluster.
-    pub fn is_of(&self, plan: &pikube_config::FirstbootPlan) -> bool {
-        plan.cluster.as_ref().is_some_and(|cluster| cluster.ca_hash.as_ref() == Some(&self.ca_hash))
     }
 
     fn change(

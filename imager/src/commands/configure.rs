@@ -13,7 +13,7 @@ use crate::agents::Agents;
 use crate::boot::{self, Bits, NodeFiles, Prepared, Survey};
 use crate::card::{self, CardState, ReadCard, Request, System};
 use crate::cli::ConfigureArgs;
-use crate::cluster::{self, Cluster, Enrolment, Facts, Wish};
+use crate::cluster::{Enrolment, Facts, Renaming, Wish};
 use crate::failure::{Exit, Failure};
 use crate::moment;
 use crate::plan::{self, Settings};
@@ -82,8 +82,8 @@ enum Membership {
     None,
     /// It becomes a node with this change.
     New(Box<Enrolment>),
-    /// It is a node of this name.
-    Known { cluster: String, hostname: String },
+    /// It is a node already.
+    Known(Box<Renaming>),
 }
 
 impl Membership {
@@ -105,10 +105,8 @@ impl Membership {
                 note.iter().for_each(|note| console.note(note));
                 enrolment.lacks_master().iter().for_each(|warning| console.warn(warning));
             }
-            Membership::Known { cluster, hostname } if changed => {
-                Cluster::rename(&clusters::store()?, &cluster, &hostname, &card.node.plan)?;
-            }
-            Membership::Known { .. } | Membership::None => {}
+            Membership::Known(renaming) if changed => renaming.finish(&card.node.plan)?,
+            Membership::Known(_) | Membership::None => {}
         }
         Ok(())
     }
@@ -174,21 +172,15 @@ fn known(
     if args.cluster.as_ref().is_some_and(|asked| *asked != of.name) {
         return refuse(format!("`{name}` is a node of cluster `{}` and stays it", of.name));
     }
-    let cluster = match Cluster::open(&clusters::store()?, &of.name) {
-        Err(cluster::Error::Unknown(_)) => return Ok(Membership::None),
-        cluster => cluster?,
-    };
-    if !cluster.is_of(old) || cluster.nodes().iter().all(|node| node.hostname != *name) {
-        return Ok(Membership::None);
-    }
-    cluster.may_rename(name, &after.plan)?;
-    if after.plan.cluster != old.cluster && cluster.nodes().len() > 1 {
+    let renaming = Renaming::begin(clusters::store()?, old, &after.plan, args.dry_run)?;
+    let Some(renaming) = renaming else { return Ok(Membership::None) };
+    if after.plan.cluster != old.cluster && renaming.cluster().nodes().len() > 1 {
         console.warn(&format!(
             "the cards of the other nodes of cluster `{}` look for its master where it was: change them as well, by writing them again",
             of.name
         ));
     }
-    Ok(Membership::Known { cluster: of.name.clone(), hostname: name.clone() })
+    Ok(Membership::Known(Box::new(renaming)))
 }
 
 fn files(prepared: &Prepared) -> String {
