@@ -92,6 +92,15 @@ pub struct Cluster {
     /// `sha256:` and the hash of the CA's public key, as kubeadm's `caCertHashes` wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_hash: Option<String>,
+    /// Until when the token of the secrets lets nodes join, RFC 3339 in UTC: kubeadm's `bootstrapTokens.expires`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expires: Option<jiff::Timestamp>,
+    /// Host name of the node that starts the cluster; absent where it was not known when the card was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<String>,
+    /// IP address behind the endpoint's name; absent where the master has none of its own, and `<master>.local` tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// `[time]`
@@ -205,6 +214,13 @@ const KEYS: &[Key] = &[
     Key { path: "cluster.name", kind: Kind::Text(host::hostname), need: Need::WithTable },
     Key { path: "cluster.endpoint", kind: Kind::Text(host::endpoint), need: Need::Optional },
     Key { path: "cluster.ca_hash", kind: Kind::Text(cluster::ca_hash), need: Need::Optional },
+    Key {
+        path: "cluster.token_expires",
+        kind: Kind::Text(locale::timestamp),
+        need: Need::Optional,
+    },
+    Key { path: "cluster.master", kind: Kind::Text(host::hostname), need: Need::Optional },
+    Key { path: "cluster.address", kind: Kind::Text(host::ip), need: Need::Optional },
     Key { path: "time.timezone", kind: Kind::Text(locale::timezone), need: Need::Optional },
     Key { path: "time.ntp", kind: Kind::Texts(host::server), need: Need::Optional },
     Key { path: "system.locale", kind: Kind::Text(locale::locale), need: Need::Optional },

@@ -21,6 +21,18 @@ pub struct Secrets {
     pub ca_certificate: Option<SecretString>,
     /// The cluster's CA key, PEM; only on control-plane cards.
     pub ca_key: Option<SecretString>,
+    /// Key that signs service accounts' tokens, PEM; only on control-plane cards.
+    pub sa_key: Option<SecretString>,
+    /// Its public half, PEM; only on control-plane cards.
+    pub sa_public_key: Option<SecretString>,
+    /// Certificate of the front proxy's CA, PEM; only on control-plane cards.
+    pub front_proxy_ca_certificate: Option<SecretString>,
+    /// Its key, PEM; only on control-plane cards.
+    pub front_proxy_ca_key: Option<SecretString>,
+    /// Certificate of etcd's CA, PEM; only on control-plane cards.
+    pub etcd_ca_certificate: Option<SecretString>,
+    /// Its key, PEM; only on control-plane cards.
+    pub etcd_ca_key: Option<SecretString>,
     /// Passwords of the plan's Wi-Fi networks, as far as they have one.
     pub wifi_passwords: Vec<WifiPassword>,
 }
@@ -44,6 +56,24 @@ const KEYS: &[Key] = &[
     Key { path: "cluster.token", kind: Kind::Secret(cluster::token), need: Need::Optional },
     Key { path: "cluster.ca_certificate", kind: Kind::Secret(cluster::pem), need: Need::Optional },
     Key { path: "cluster.ca_key", kind: Kind::Secret(cluster::pem), need: Need::Optional },
+    Key { path: "cluster.sa_key", kind: Kind::Secret(cluster::pem), need: Need::Optional },
+    Key { path: "cluster.sa_public_key", kind: Kind::Secret(cluster::pem), need: Need::Optional },
+    Key {
+        path: "cluster.front_proxy_ca_certificate",
+        kind: Kind::Secret(cluster::pem),
+        need: Need::Optional,
+    },
+    Key {
+        path: "cluster.front_proxy_ca_key",
+        kind: Kind::Secret(cluster::pem),
+        need: Need::Optional,
+    },
+    Key {
+        path: "cluster.etcd_ca_certificate",
+        kind: Kind::Secret(cluster::pem),
+        need: Need::Optional,
+    },
+    Key { path: "cluster.etcd_ca_key", kind: Kind::Secret(cluster::pem), need: Need::Optional },
     Key { path: "wifi.networks", kind: Kind::Tables(WIFI_KEYS), need: Need::Optional },
 ];
 
@@ -74,6 +104,12 @@ struct ClusterFile {
     token: Option<Zeroizing<String>>,
     ca_certificate: Option<Zeroizing<String>>,
     ca_key: Option<Zeroizing<String>>,
+    sa_key: Option<Zeroizing<String>>,
+    sa_public_key: Option<Zeroizing<String>>,
+    front_proxy_ca_certificate: Option<Zeroizing<String>>,
+    front_proxy_ca_key: Option<Zeroizing<String>>,
+    etcd_ca_certificate: Option<Zeroizing<String>>,
+    etcd_ca_key: Option<Zeroizing<String>>,
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -112,6 +148,12 @@ impl Secrets {
             token: secret(file.cluster.token),
             ca_certificate: secret(file.cluster.ca_certificate),
             ca_key: secret(file.cluster.ca_key),
+            sa_key: secret(file.cluster.sa_key),
+            sa_public_key: secret(file.cluster.sa_public_key),
+            front_proxy_ca_certificate: secret(file.cluster.front_proxy_ca_certificate),
+            front_proxy_ca_key: secret(file.cluster.front_proxy_ca_key),
+            etcd_ca_certificate: secret(file.cluster.etcd_ca_certificate),
+            etcd_ca_key: secret(file.cluster.etcd_ca_key),
             wifi_passwords: file.wifi.networks.into_iter().map(WifiPassword::from).collect(),
         })
     }
@@ -131,6 +173,12 @@ impl Secrets {
                 token: open(&self.token),
                 ca_certificate: open(&self.ca_certificate),
                 ca_key: open(&self.ca_key),
+                sa_key: open(&self.sa_key),
+                sa_public_key: open(&self.sa_public_key),
+                front_proxy_ca_certificate: open(&self.front_proxy_ca_certificate),
+                front_proxy_ca_key: open(&self.front_proxy_ca_key),
+                etcd_ca_certificate: open(&self.etcd_ca_certificate),
+                etcd_ca_key: open(&self.etcd_ca_key),
             },
             wifi: WifiFile {
                 networks: self.wifi_passwords.iter().map(WifiNetworkFile::from).collect(),
@@ -150,6 +198,12 @@ impl Secrets {
             ("cluster.token", &self.token),
             ("cluster.ca_certificate", &self.ca_certificate),
             ("cluster.ca_key", &self.ca_key),
+            ("cluster.sa_key", &self.sa_key),
+            ("cluster.sa_public_key", &self.sa_public_key),
+            ("cluster.front_proxy_ca_certificate", &self.front_proxy_ca_certificate),
+            ("cluster.front_proxy_ca_key", &self.front_proxy_ca_key),
+            ("cluster.etcd_ca_certificate", &self.etcd_ca_certificate),
+            ("cluster.etcd_ca_key", &self.etcd_ca_key),
         ]
         .into_iter()
         .filter_map(|(key, secret)| secret.as_ref().map(|_| key))

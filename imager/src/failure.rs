@@ -80,7 +80,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The error and its causes on one line, as `{:#}` of anyhow: each says only its own part.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,6 +1,7 @@
 //! `piflash`, the laptop side, in the order in which the bytes flow: arguments → plan → bytes → card.
 //!
 //! * [`cli`] → [`plan`]: what was asked for, as one firstboot plan per card; pure.
+//! * [`cluster`]: CA, token, inventory and kubeconfig, made before any node exists.
 //! * [`catalogue`]: operating systems by name.
 //! * [`image`]: source ► sniff ► decode ► the boot partition kept aside, everything else streamed.
 //! * [`boot`]: boot partition + plan ► edits ► its own FAT per card.
@@ -12,6 +13,7 @@ pub mod boot;
 pub mod card;
 pub mod catalogue;
 pub mod cli;
+pub mod cluster;
 pub mod commands;
 pub mod failure;
 pub mod image;

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::CommandFactory as _;
+use nix::sys::resource::{Resource, setrlimit};
 use piflash::cli::{Cli, Command, OutputArgs};
-use piflash::commands::{configure, devices, diagnose, images, manual, verify, write};
+use piflash::commands::{
+    configure, devices, diagnose, images, inventory, kubeconfig, manual, verify, write,
+};
 use piflash::failure::{Exit, Failure};
 use piflash::progress::Console;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 fn main() -> ExitCode {
+    // A crash must not leave keys in a file. Where even that is forbidden, there are no core dumps either.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(misread(&error)),
@@ -50,6 +55,8 @@ fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
         (Some(Command::Verify(args)), _) => verify::run(args, console, &interrupted),
         (Some(Command::Diagnose(args)), _) => diagnose::run(args, console),
         (Some(Command::Configure(args)), _) => configure::run(args, console, &interrupted),
+        (Some(Command::Inventory(args)), _) => inventory::run(args, console),
+        (Some(Command::Kubeconfig(args)), _) => kubeconfig::run(args, console),
         (Some(Command::Completions(args)), _) => manual::completions(args, Cli::command(), console),
         (Some(Command::Man), _) => manual::page(Cli::command(), console),
         (None, Some(args)) => write::run(args, console, &interrupted),

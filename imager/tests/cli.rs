@@ -41,6 +41,7 @@ impl Desk {
     fn piflash(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null()).args(["--agent-dir", "."]);
+        command.env("PIKUBE_STATE_DIR", self.path("state"));
         command
     }
 
@@ -180,7 +181,9 @@ fn several_cards_get_an_identity_each() {
         let volume = boot_partition(&desk.path(card), &desk.image);
         let plan = String::from_utf8(mtype(volume.path(), "pikube.toml").unwrap()).unwrap();
         assert!(plan.contains(&format!("hostname = \"{name}\"")), "{plan}");
-        assert!(mtype(volume.path(), "pikube-secrets.toml").is_none(), "no secret, no file");
+        let secrets = mtype(volume.path(), "pikube-secrets.toml").unwrap();
+        let secrets = String::from_utf8(secrets).unwrap();
+        assert!(secrets.contains("token = ") && !secrets.contains("-----BEGIN"), "a worker's");
     }
 }
 
@@ -389,6 +392,15 @@ fn a_32_bit_system_is_prepared_with_its_agent_and_a_warning() {
     );
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("pikube-agent-armv7") && !text.contains("arm64"), "{text}");
+    // No keys of a cluster for what can be no node of it.
+    assert!(!text.contains("[cluster]"), "{text}");
+    let output = desk.good().arg("card.img").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let volume = boot_partition(&desk.path("card.img"), &desk.image);
+    let secrets = mtype(volume.path(), "pikube-secrets.toml").unwrap();
+    let secrets = String::from_utf8(secrets).unwrap();
+    assert!(!secrets.contains("token") && !secrets.contains("PRIVATE KEY"), "keys of a cluster");
+    assert!(!desk.path("state/pikube").exists());
 }
 
 #[test]

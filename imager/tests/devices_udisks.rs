@@ -98,6 +98,10 @@ impl Desktop {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
         command.args(["--role", "worker", "--hostname", "pi01", "--user", "captain", "--yes"]);
         command.args(["--ssh-key", "key.pub", "--agent-dir", ".", "--image", "os.img", &self.card]);
+        fs::create_dir_all(self.path("state")).unwrap();
+        fs::set_permissions(self.path("state"), fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(self.path("state"), Some(65534), Some(65534)).unwrap();
+        command.env("PIKUBE_STATE_DIR", self.path("state"));
         command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address).env("HOME", self.folder.path());
         command.current_dir(self.folder.path()).stdin(Stdio::null()).output().unwrap()
     }

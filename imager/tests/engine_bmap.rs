@@ -73,6 +73,7 @@ impl Desk {
         command.args(["--user", "captain", "--ssh-key", "key.pub", "--timezone", "UTC"]);
         command.args(["--locale", "C.UTF-8", "--keyboard", "us", "--yes", "--image", image]);
         command.env("PIKUBE_CACHE_DIR", self.path("cache"));
+        command.env("PIKUBE_STATE_DIR", self.path("state"));
         command.args(more).arg("card.img").output().unwrap()
     }
 }

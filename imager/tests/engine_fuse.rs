@@ -39,6 +39,7 @@ impl Desk {
     fn piflash(&self, card: &FuseCard) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("PIKUBE_STATE_DIR", self.folder.path().join("state"));
         command.args(["--agent-dir", ".", "--role", "master", "--hostname", "laperouse"]);
         command.args(["--user", "captain", "--ssh-key", "key.pub", "--timezone", "UTC"]);
         command.args(["--locale", "C.UTF-8", "--keyboard", "us", "--yes", "--image"]);

@@ -27,6 +27,7 @@ impl Desk {
     fn piflash(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null()).args(arguments);
+        command.env("PIKUBE_STATE_DIR", self.folder.path().join("state"));
         command
     }
 

@@ -21,6 +21,7 @@ fn secrets(password: &str, wifi: &[(&str, &str)]) -> toml::Table {
     fs::write(folder.path().join("wifi"), lines).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
     command.current_dir(folder.path()).stdin(Stdio::null()).args(["--agent-dir", ".", "--image"]);
+    command.env("PIKUBE_STATE_DIR", folder.path().join("state"));
     command.arg(image.path()).args(["--hostname", "a", "--user", "captain", "--yes"]);
     command.args(["--password-file", "password", "--wifi-password-file", "wifi"]);
     command.args(["--wifi-country", "FR", "card.img"]);

@@ -35,13 +35,14 @@ impl Desk {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.world.folder.path()).stdin(Stdio::null());
         command.env("PIKUBE_CACHE_DIR", self.world.path("cache"));
+        command.env("PIKUBE_STATE_DIR", self.world.path("state"));
         command.env("PIKUBE_IMAGES", self.world.path("images.toml"));
         command
     }
 
     fn write(&self, image: &[&str], hostname: &str, cards: &[&str]) -> Command {
         let mut command = self.piflash();
-        command.args(["--agent-dir", ".", "--role", "worker", "--user", "captain", "--yes"]);
+        command.args(["--agent-dir", ".", "--user", "captain", "--yes"]);
         command.args(["--ssh-key", "key.pub", "--hostname", hostname]);
         command.args(image).args(cards);
         command

@@ -7,9 +7,11 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pikube_config::Role;
 
+mod cluster;
 mod extras;
 mod settings;
 
+pub use cluster::{ClusterArgs, InventoryArgs, InventoryCommand, InventoryFormat, KubeconfigArgs};
 pub use extras::ExtrasArgs;
 pub use settings::{SettingsArgs, SwapArg};
 
@@ -78,6 +80,11 @@ pub enum Command {
     Images(ImagesArgs),
     /// Change settings of a card that is written already; what is not given stays as it is on the card
     Configure(Box<ConfigureArgs>),
+    /// List the nodes of a cluster, as far as their cards were written here
+    Inventory(InventoryArgs),
+    /// Print what `kubectl` needs to get in, before the first node is up
+    #[command(long_about = cluster::KUBECONFIG)]
+    Kubeconfig(KubeconfigArgs),
     /// Read a card back and compare it with an image
     Verify(VerifyArgs),
     /// Tell what a node wrote on its card about its last boot
@@ -101,13 +108,18 @@ pub struct WriteArgs {
     #[command(flatten)]
     pub image: ImageArgs,
 
-    /// What the node does: `master` starts the cluster, `control-plane` is a further one, `worker` joins
-    #[arg(help_heading = NODE, long, value_enum, default_value = "worker", hide_possible_values = true)]
-    pub role: RoleArg,
+    /// What the node does: `master` starts the cluster, `control-plane` is a further one, `worker` joins [default: the
+    /// first card of a cluster is the master, later ones are workers]
+    #[arg(help_heading = NODE, long, value_enum, hide_possible_values = true)]
+    pub role: Option<RoleArg>,
 
     /// Host name; with several cards one per card, as a list `fregate,black-pearl` or a range `pi[01-04]`
     #[arg(help_heading = NODE, long, value_name = "NAME")]
     pub hostname: String,
+
+    /// Which cluster it is of.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 
     /// What else the node shall be.
     #[command(flatten)]
@@ -180,9 +192,13 @@ pub struct ConfigureArgs {
     #[arg(value_name = "CARD")]
     pub card: PathBuf,
 
-    /// What the node does
+    /// What the node does; the card of a node that is of a cluster keeps its role
     #[arg(help_heading = NODE, long, value_enum)]
     pub role: Option<RoleArg>,
+
+    /// Cluster of a card that piflash has not prepared [default: pikube]
+    #[arg(help_heading = NODE, long, value_name = "NAME")]
+    pub cluster: Option<String>,
 
     /// Host name
     #[arg(help_heading = NODE, long, value_name = "NAME")]

@@ -114,7 +114,10 @@ pub(super) fn confirm_loss(
     }
     let lines: Vec<String> = cards
         .iter()
-        .map(|card| format!("  {} -> {}", card.target.describe(), card.hostname()))
+        .map(|card| {
+            let role = card.node.plan.node.role.name();
+            format!("  {} -> {} ({role})", card.target.describe(), card.hostname())
+        })
         .collect();
     let list = lines.join("\n");
     let it = if cards.len() == 1 { "it" } else { "them" };

@@ -8,11 +8,12 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card};
 use super::write::{laptop, warn};
-use super::{dry_run, extras, settings};
+use super::{clusters, dry_run, extras, settings};
 use crate::agents::Agents;
-use crate::boot::{self, NodeFiles, Prepared, Survey};
+use crate::boot::{self, Bits, NodeFiles, Prepared, Survey};
 use crate::card::{self, CardState, ReadCard, Request, System};
 use crate::cli::ConfigureArgs;
+use crate::cluster::{Enrolment, Facts, Renaming, Wish};
 use crate::failure::{Exit, Failure};
 use crate::moment;
 use crate::plan::{self, Settings};
@@ -40,7 +41,7 @@ pub fn run(
     let read = card::read(&target.canonical)?;
     read.forget_cached();
     let survey = boot::survey(&read)?;
-    let node = node(args, &settings, &read, &survey)?;
+    let (node, membership) = node(args, &settings, &read, &survey, console)?;
     let card = Card { path: args.card.clone(), node, target };
     console.note(&format!("{} holds {}", card.name(), survey.os.name()));
     console.emit(&card.message());
@@ -60,9 +61,12 @@ pub fn run(
             let question = format!("These files change:\n  {what}\nWrite?");
             cards::confirm(console, &question, &format!("this would change {what}"), interrupted)?;
         }
+        let membership = membership.before(&card)?;
         let amended =
             card::amend(Box::new(device), read.boot_partition(), read.fat(), &prepared.patch);
-        amended.map_err(|error| card::Failure { error, state: CardState::Amended })?;
+        let done = amended.map_err(|error| card::Failure { error, state: CardState::Amended });
+        membership.after(&card, done.is_ok(), console)?;
+        done?;
         console.result(&format!("{}: changed and verified: {}", card.name(), files(&prepared)));
     }
     let changed: Vec<&str> = prepared.edits.iter().map(|edit| edit.name.as_str()).collect();
@@ -72,29 +76,111 @@ pub fn run(
     Ok(Exit::Done)
 }
 
-/// What the card has with what is asked for; a card that piflash has not prepared needs a name and a role.
+/// What the change means for the cluster that the card is of.
+enum Membership {
+    /// It is of none, or of one that this computer does not know.
+    None,
+    /// It becomes a node with this change.
+    New(Box<Enrolment>),
+    /// It is a node already.
+    Known(Box<Renaming>),
+}
+
+impl Membership {
+    /// Saves what must not be lost before the card can boot.
+    fn before(mut self, card: &Card) -> Result<Self, Failure> {
+        if let Membership::New(enrolment) = &mut self {
+            enrolment.save(std::iter::once(&card.node))?;
+        }
+        Ok(self)
+    }
+
+    /// Enters what has become of the card.
+    fn after(self, card: &Card, changed: bool, console: &Console) -> Result<(), Failure> {
+        match self {
+            Membership::New(mut enrolment) => {
+                let facts = || Facts { serial: card.target.serial.clone(), ..Facts::default() };
+                let end = (card.hostname(), changed.then(facts));
+                let note = enrolment.settle(std::iter::once(end), moment::flashing())?;
+                note.iter().for_each(|note| console.note(note));
+                enrolment.lacks_master().iter().for_each(|warning| console.warn(warning));
+            }
+            Membership::Known(renaming) if changed => renaming.finish(&card.node.plan)?,
+            Membership::Known(_) | Membership::None => {}
+        }
+        Ok(())
+    }
+}
+
+/// What the card has with what is asked for; a card that piflash has not prepared needs a name, and becomes a node.
 fn node(
     args: &ConfigureArgs,
     settings: &Settings,
     read: &ReadCard,
     survey: &Survey,
-) -> Result<NodeFiles, Failure> {
+    console: &Console,
+) -> Result<(NodeFiles, Membership), Failure> {
     let (hostname, role) = (args.hostname.as_deref(), args.role.map(Into::into));
     if let Some(before) = boot::existing(read)? {
         let now = moment::flashing();
-        return Ok(plan::changed(&before, hostname, role, settings, &laptop(), now)?);
+        let node = plan::changed(&before, hostname, role, settings, &laptop(), now)?;
+        let membership = known(args, &before, &node, console)?;
+        return Ok((node, membership));
     }
-    let Some(identity) = hostname.zip(role) else {
+    let Some(hostname) = hostname else {
         let message =
             format!("configuring card `{}`: piflash has not prepared it", read.path().display());
         return Err(Failure::new(Exit::Usage, message)
-            .help("say what the node shall be with `--role` and `--hostname`"));
+            .help("say what the node shall be with `--hostname`, and `--role` if you like"));
     };
-    let mut node = plan::nodes(identity, settings, &laptop(), 1, moment::flashing())?.remove(0);
+    let names = plan::names(hostname, 1)?;
+    let wish = Wish { cluster: args.cluster.clone(), new_cluster: false };
+    let mut enrolment = clusters::begin(&wish, args.dry_run)?;
+    let roles = enrolment.roles(&names, role);
+    let identities: Vec<_> = names.into_iter().zip(roles).collect();
+    let mut nodes = plan::nodes(&identities, settings, &laptop(), moment::flashing())?;
+    let mut membership = Membership::None;
+    if survey.os.bits == Bits::SixtyFour {
+        enrolment.admit(&mut nodes)?.iter().for_each(|note| console.note(note));
+        membership = Membership::New(Box::new(enrolment));
+    }
+    let mut node = nodes.remove(0);
     if !survey.os.has_locales() {
         plan::without_locale_defaults(&mut node, settings);
     }
-    Ok(node)
+    Ok((node, membership))
+}
+
+/// A card that is of a cluster stays what it is in it; where this computer knows the cluster, its inventory follows.
+fn known(
+    args: &ConfigureArgs,
+    before: &NodeFiles,
+    after: &NodeFiles,
+    console: &Console,
+) -> Result<Membership, Failure> {
+    let old = &before.plan;
+    let Some(of) = &old.cluster else { return Ok(Membership::None) };
+    let refuse = |message: String| {
+        let help = "write the card anew: `piflash --hostname NAME CARD`";
+        Err(Failure::new(Exit::Refused, message).help(help))
+    };
+    let name = &old.node.hostname;
+    if after.plan.node.role != old.node.role {
+        let role = old.node.role.name();
+        return refuse(format!("`{name}` is `{role}` in cluster `{}` and stays it", of.name));
+    }
+    if args.cluster.as_ref().is_some_and(|asked| *asked != of.name) {
+        return refuse(format!("`{name}` is a node of cluster `{}` and stays it", of.name));
+    }
+    let renaming = Renaming::begin(clusters::store()?, old, &after.plan, args.dry_run)?;
+    let Some(renaming) = renaming else { return Ok(Membership::None) };
+    if after.plan.cluster != old.cluster && renaming.cluster().nodes().len() > 1 {
+        console.warn(&format!(
+            "the cards of the other nodes of cluster `{}` look for its master where it was: change them as well, by writing them again",
+            of.name
+        ));
+    }
+    Ok(Membership::Known(Box::new(renaming)))
 }
 
 fn files(prepared: &Prepared) -> String {

@@ -1,12 +1,15 @@
 //! One story per command.
 
 mod cards;
+mod clusters;
 pub mod configure;
 pub mod devices;
 pub mod diagnose;
 mod dry_run;
 mod extras;
 pub mod images;
+pub mod inventory;
+pub mod kubeconfig;
 pub mod manual;
 mod receipt;
 mod settings;

@@ -5,12 +5,13 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card};
 use super::receipt::{self, Source};
-use super::{dry_run, extras, images, settings};
+use super::{clusters, dry_run, extras, images, settings};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, Prepared, Survey};
 use crate::card::eject;
 use crate::card::{self, Job, Options, Request, Written};
 use crate::cli::WriteArgs;
+use crate::cluster::{Enrolment, Facts, Wish};
 use crate::failure::{Exit, Failure};
 use crate::image::{ByteSize, Head, Patch, Rest};
 use crate::moment;
@@ -28,9 +29,14 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
     let settings = settings::of(&args.settings)?;
-    let identity = (args.hostname.as_str(), args.role.into());
-    let cards = args.cards.len();
-    let nodes = plan::nodes(identity, &settings, &laptop(), cards, moment::flashing())?;
+    let names = plan::names(&args.hostname, args.cards.len())?;
+    let wish =
+        Wish { cluster: args.cluster.cluster.clone(), new_cluster: args.cluster.new_cluster };
+    let mut enrolment = clusters::begin(&wish, args.dry_run)?;
+    let roles = enrolment.roles(&names, args.role.map(Into::into));
+    let identities: Vec<_> = names.into_iter().zip(roles).collect();
+    let mut nodes = plan::nodes(&identities, &settings, &laptop(), moment::flashing())?;
+    let notes = enrolment.admit(&mut nodes)?;
     let extras = extras::of(&args.extras, console, interrupted)?;
     let agents = Agents::of(args.agent_dir.as_deref())?;
     let image = images::open(&args.image, console, interrupted)?;
@@ -50,6 +56,14 @@ pub fn run(
         for card in &mut cards {
             plan::without_locale_defaults(&mut card.node, &settings);
         }
+    }
+    let mut enrolment = Some(enrolment);
+    if survey.os.bits == Bits::ThirtyTwo {
+        // There is no Kubernetes on it: what would be in its hands is of no use to it.
+        cards.iter_mut().for_each(|card| Enrolment::release(&mut card.node));
+        enrolment = None;
+    } else {
+        notes.iter().for_each(|note| console.note(note));
     }
     let (os, size_bytes) = (survey.os.name(), rest.size_bytes());
     console.note(&describe(&head, &rest, &survey));
@@ -72,7 +86,14 @@ pub fn run(
         dry_run::show(&cards, &prepared, console);
         return Ok(worst);
     }
+    confirm_new_cluster(args, console, enrolment.as_ref(), interrupted)?;
     cards::confirm_loss(args, console, &cards, interrupted)?;
+    if let Some(enrolment) = &mut enrolment
+        && let Some(aside) = enrolment.save(cards.iter().map(|card| &card.node))?
+    {
+        console.note(&format!("the cluster before this one is set aside: {}", aside.display()));
+    }
+    let names: Vec<String> = cards.iter().map(|card| card.hostname().to_owned()).collect();
     let patches = prepared.into_iter().map(|prepared| prepared.patch);
     let (jobs, refused) = open(cards, patches, console);
     let options = Options { verify: !args.no_verify };
@@ -84,9 +105,44 @@ pub fn run(
     let results = results
         .into_iter()
         .map(|result| result.map_err(|failure| sharpen(failure, args, console, interrupted)));
-    let ends =
-        cards.iter().zip(results).map(|(card, result)| finish(card, result, &source, console));
-    Ok(ends.fold(worst.max(refused), Exit::max))
+    let ends: Vec<Exit> = cards
+        .iter()
+        .zip(results)
+        .map(|(card, result)| finish(card, result, &source, console))
+        .collect();
+    if let Some(mut enrolment) = enrolment {
+        let facts = |name: &String| {
+            let mut written = cards.iter().zip(&ends).filter(|(_, exit)| **exit == Exit::Done);
+            written.find(|(card, _)| card.hostname() == name).map(|(card, _)| Facts {
+                image: Some(source.name.clone()),
+                image_sha256: source.sha256.clone(),
+                serial: card.target.serial.clone(),
+            })
+        };
+        let ends = names.iter().map(|name| (name.as_str(), facts(name)));
+        enrolment.settle(ends, moment::flashing())?.iter().for_each(|note| console.note(note));
+        enrolment.lacks_master().iter().for_each(|warning| console.warn(warning));
+    }
+    Ok(ends.into_iter().fold(worst.max(refused), Exit::max))
+}
+
+/// Asks whether the cluster that there is may be set aside.
+///
+/// # Errors
+/// Any answer but yes, and nobody to ask.
+fn confirm_new_cluster(
+    args: &WriteArgs,
+    console: &Console,
+    enrolment: Option<&Enrolment>,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<(), Failure> {
+    let replaced = enrolment.and_then(|enrolment| Some((enrolment.name(), enrolment.replaces()?)));
+    let Some((name, nodes)) = replaced.filter(|_| !args.yes) else { return Ok(()) };
+    let what = format!("set cluster `{name}` with {nodes} node(s) aside");
+    let question = format!(
+        "A new cluster `{name}` begins, which cards and kubeconfigs of the one before do not fit.\nStart over?"
+    );
+    cards::confirm(console, &question, &format!("this would {what}"), interrupted)
 }
 
 /// Opens every card; those that cannot be opened are told, and the worst of that.

@@ -1,7 +1,7 @@
 //! The plan of a card that is written already, with some settings changed.
 
 use jiff::Timestamp;
-use pikube_config::Role;
+use pikube_config::{Role, Secrets};
 
 use super::{Laptop, PlanError, Settings, nodes};
 use crate::boot::NodeFiles;
@@ -21,7 +21,8 @@ pub fn changed(
     now: Timestamp,
 ) -> Result<NodeFiles, PlanError> {
     let (old, old_secrets) = (&before.plan, &before.secrets);
-    let identity = (hostname.unwrap_or(&old.node.hostname), role.unwrap_or(old.node.role));
+    let name = hostname.unwrap_or(&old.node.hostname);
+    let identity = (super::names(name, 1)?.remove(0), role.unwrap_or(old.node.role));
     let defaults = Laptop {
         timezone: old.time.timezone.clone(),
         // A first Wi-Fi network needs a country, and this computer's is the better guess than none.
@@ -38,7 +39,7 @@ pub fn changed(
         asked.wifi.country = asked.wifi.country.or_else(|| old_country.cloned());
     }
     // One card, one node.
-    let mut node = nodes(identity, &asked, &defaults, 1, now)?.remove(0);
+    let mut node = nodes(&[identity], &asked, &defaults, now)?.remove(0);
     let plan = &mut node.plan;
     plan.cluster.clone_from(&old.cluster);
     plan.kubernetes.clone_from(&old.kubernetes);
@@ -61,6 +62,10 @@ pub fn changed(
     if settings.network.addresses.is_empty() {
         plan.network.addresses.clone_from(&old.network.addresses);
     }
+    let address = super::static_addresses(plan).first().map(ToString::to_string);
+    if let Some(cluster) = plan.cluster.as_mut().filter(|_| plan.node.role == Role::Master) {
+        (cluster.master, cluster.address) = (Some(plan.node.hostname.clone()), address);
+    }
     let secrets = &mut node.secrets;
     if settings.wifi.networks.is_empty() {
         plan.wifi.clone_from(&old.wifi);
@@ -74,9 +79,12 @@ pub fn changed(
     if let Some(hash) = old_secrets.password_hash.as_ref().filter(|hash| same(hash)) {
         secrets.password_hash = Some(hash.clone());
     }
-    secrets.token.clone_from(&old_secrets.token);
-    secrets.ca_certificate.clone_from(&old_secrets.ca_certificate);
-    secrets.ca_key.clone_from(&old_secrets.ca_key);
+    // The rest is the cluster's, of which the card stays.
+    node.secrets = Secrets {
+        password_hash: secrets.password_hash.take(),
+        wifi_passwords: std::mem::take(&mut secrets.wifi_passwords),
+        ..old_secrets.clone()
+    };
     plan.flashed_at = old.flashed_at;
     if plan != old {
         plan.flashed_at = Some(now);
@@ -123,8 +131,8 @@ mod tests {
     }
 
     fn before() -> NodeFiles {
-        let identity = ("laperouse", Role::Master);
-        nodes(identity, &full(), &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap().remove(0)
+        let identity = [("laperouse".to_owned(), Role::Master)];
+        nodes(&identity, &full(), &Laptop::default(), Timestamp::UNIX_EPOCH).unwrap().remove(0)
     }
 
     fn later(before: &NodeFiles, settings: &Settings) -> NodeFiles {

@@ -50,7 +50,7 @@ impl Laptop {
     }
 }
 
-fn home_of(root: &Path, user: &str) -> Option<PathBuf> {
+pub(crate) fn home_of(root: &Path, user: &str) -> Option<PathBuf> {
     let passwd = fs::read_to_string(root.join("etc/passwd")).ok()?;
     passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();

@@ -22,8 +22,10 @@ use crate::boot::NodeFiles;
 
 pub use changed::changed;
 pub use laptop::Laptop;
+pub(crate) use laptop::home_of;
 pub use login::{Password, read_key_files, read_password};
 pub use network::NetworkSettings;
+pub(crate) use network::static_addresses;
 pub use wifi::{WifiSettings, read_passwords};
 
 /// Login user where the caller's own name cannot be one, as root's: the name that Raspberry Pi OS made usual.
@@ -101,31 +103,41 @@ impl PlanError {
             PlanError::Count { .. } => Some(
                 "give one name per card: `--hostname fregate,black-pearl` or `pi[01-04]`".into(),
             ),
-            PlanError::Masters(_) => {
-                Some("write the master first, then the others with `--role worker`".into())
-            }
+            PlanError::Masters(_) => Some(
+                "without `--role`, the first card is the master and the others are workers".into(),
+            ),
             PlanError::Settings(_) | PlanError::Hash(_) | PlanError::File { .. } => None,
         }
     }
 }
 
-/// One node's files per card, in the order of the host names: a name, a list or a range of them.
+/// The host name of each card: a name, a list or a range of them.
+///
+/// # Errors
+/// A name that is none; not as many as there are cards.
+pub fn names(hostname: &str, cards: usize) -> Result<Vec<String>, PlanError> {
+    let names = hostnames::expand(hostname)?;
+    if names.len() == cards {
+        Ok(names)
+    } else {
+        Err(PlanError::Count { names: names.len(), cards })
+    }
+}
+
+/// The files of nodes with these names and roles, in this order.
 ///
 /// # Errors
 /// [`PlanError`]; all wrong settings at once.
 pub fn nodes(
-    (hostname, role): (&str, Role),
+    identities: &[(String, Role)],
     settings: &Settings,
     laptop: &Laptop,
-    cards: usize,
     now: Timestamp,
 ) -> Result<Vec<NodeFiles>, PlanError> {
-    let names = hostnames::expand(hostname)?;
-    if names.len() != cards {
-        return Err(PlanError::Count { names: names.len(), cards });
-    }
-    if role == Role::Master && cards > 1 {
-        return Err(PlanError::Masters(cards));
+    let cards = identities.len();
+    let masters = identities.iter().filter(|(_, role)| *role == Role::Master).count();
+    if masters > 1 {
+        return Err(PlanError::Masters(masters));
     }
     let choose =
         |asked: &Option<String>, own: &Option<String>| asked.clone().or_else(|| own.clone());
@@ -143,11 +155,11 @@ pub fn nodes(
     let password =
         settings.password.as_ref().map(|password| password.hash().map_err(PlanError::Hash));
     let password_hash = password.transpose()?;
-    let node = |(hostname, network)| NodeFiles {
+    let node = |((hostname, role), network): (&(String, Role), _)| NodeFiles {
         plan: FirstbootPlan {
             schema: SCHEMA,
             flashed_at: Some(now),
-            node: Node { hostname, role },
+            node: Node { hostname: hostname.clone(), role: *role },
             cluster: None,
             time: Time {
                 timezone: choose(&settings.timezone, &laptop.timezone),
@@ -171,7 +183,7 @@ pub fn nodes(
             ..Secrets::default()
         },
     };
-    Ok(names.into_iter().zip(networks).map(node).collect())
+    Ok(identities.iter().zip(networks).map(node).collect())
 }
 
 /// Takes back what only this computer's own settings asked for, where the image cannot have it.
@@ -212,7 +224,9 @@ fn check(settings: &Settings) -> Problems {
 mod tests {
     use super::*;
 
-    const MASTER: (&str, Role) = ("laperouse", Role::Master);
+    fn master() -> [(String, Role); 1] {
+        [("laperouse".into(), Role::Master)]
+    }
 
     fn settings() -> Settings {
         Settings { user: Some("captain".into()), ..Settings::default() }
@@ -227,7 +241,7 @@ mod tests {
             ..Laptop::default()
         };
         let asked = Settings { timezone: Some("Europe/Paris".into()), ..settings() };
-        let node = &nodes(MASTER, &asked, &laptop, 1, Timestamp::UNIX_EPOCH).unwrap()[0];
+        let node = &nodes(&master(), &asked, &laptop, Timestamp::UNIX_EPOCH).unwrap()[0];
         assert_eq!(node.plan.time.timezone.as_deref(), Some("Europe/Paris"));
         assert_eq!(node.plan.system.keyboard.as_deref(), Some("de"));
         assert_eq!(node.plan.user.as_ref().unwrap().name, "captain");
@@ -237,7 +251,7 @@ mod tests {
         without_locale_defaults(&mut bare, &asked);
         assert_eq!((bare.plan.system.keyboard, bare.plan.system.locale), (None, None));
         let root = Settings { user: None, ..settings() };
-        let node = &nodes(MASTER, &root, &Laptop::default(), 1, Timestamp::UNIX_EPOCH).unwrap()[0];
+        let node = &nodes(&master(), &root, &Laptop::default(), Timestamp::UNIX_EPOCH).unwrap()[0];
         assert_eq!(node.plan.user.as_ref().unwrap().name, "pi");
     }
 
@@ -255,7 +269,7 @@ mod tests {
             wifi: WifiSettings { networks: vec!["harbour".into()], ..WifiSettings::default() },
             ..settings()
         };
-        let error = nodes(MASTER, &asked, &Laptop::default(), 1, Timestamp::UNIX_EPOCH)
+        let error = nodes(&master(), &asked, &Laptop::default(), Timestamp::UNIX_EPOCH)
             .unwrap_err()
             .to_string();
         let options = ["--ntp", "--user", "--apt-mirror", "--address", "--wifi-password-file"];
@@ -266,11 +280,15 @@ mod tests {
 
     #[test]
     fn names_cards_and_masters_must_match() {
-        let plan = |hostname: &str, role, cards| {
-            nodes((hostname, role), &settings(), &Laptop::default(), cards, Timestamp::UNIX_EPOCH)
+        assert_eq!(names("pi[1-2]", 2).unwrap(), ["pi1", "pi2"]);
+        assert!(matches!(names("pi[1-2]", 1), Err(PlanError::Count { names: 2, cards: 1 })));
+        let plan = |roles: [Role; 2]| {
+            let identities = ["a", "b"].map(str::to_owned).into_iter().zip(roles);
+            let identities: Vec<_> = identities.collect();
+            nodes(&identities, &settings(), &Laptop::default(), Timestamp::UNIX_EPOCH)
         };
-        assert_eq!(plan("pi[1-2]", Role::Worker, 2).unwrap().len(), 2);
-        assert!(matches!(plan("pi[1-2]", Role::Worker, 1), Err(PlanError::Count { .. })));
-        assert!(matches!(plan("pi[1-2]", Role::Master, 2), Err(PlanError::Masters(2))));
+        let roles = plan([Role::Master, Role::Worker]).unwrap();
+        assert_eq!(roles[1].plan.node.role, Role::Worker);
+        assert!(matches!(plan([Role::Master; 2]), Err(PlanError::Masters(2))));
     }
 }

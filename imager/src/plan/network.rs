@@ -1,7 +1,9 @@
 //! `--address`, `--router` and `--dns` → the network of each card's plan.
 
+use std::net::IpAddr;
+
 use pikube_config::values::host;
-use pikube_config::{Address, Network, Problem, Problems};
+use pikube_config::{Address, FirstbootPlan, Network, Problem, Problems};
 
 use super::ranges;
 
@@ -88,6 +90,15 @@ pub(super) fn networks(
     }
     finish(&mut networks, settings, problems);
     networks
+}
+
+/// Static addresses of a node, that of the cluster's interface first.
+pub(crate) fn static_addresses(plan: &FirstbootPlan) -> Vec<IpAddr> {
+    let mut addresses: Vec<_> = plan.network.addresses.iter().collect();
+    let main = plan.network.interface.as_deref();
+    addresses.sort_by_key(|address| main.is_some_and(|main| main != address.interface));
+    let ip = |address: &str| address.split('/').next().and_then(|ip| ip.parse().ok());
+    addresses.iter().filter_map(|address| ip(&address.address)).collect()
 }
 
 fn add(network: &mut Network, interface: &str, address: &str, settings: &NetworkSettings) {

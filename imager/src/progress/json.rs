@@ -15,6 +15,8 @@
 //! | `device` | per disk of `piflash devices` | `path`, `size_bytes`, `model`, `serial`, `bus`, `removable`, `contents`, `writable`, `verdict` |
 //! | `difference` | per partition that differs, of `piflash verify` | `card`, `partition` (`null`: none), `bytes`, `first_byte`, `expected` |
 //! | `diagnosis` | `piflash diagnose` | `card`, `booted`, `summary`, `report` (`pikube-report.json` as it is), `launch_log` |
+//! | `node` | per node of `piflash inventory` | `cluster`, `node`, `role`, `addresses`, `user`, `image`, `image_sha256`, `card_serial`, `written_at` |
+//! | `kubeconfig` | `piflash kubeconfig` | `context`, `server`, `valid_until`; `kubeconfig` (the text), or with `--merge` `path` and `backup` |
 //! | `warning` | | `message` |
 //! | `error` | what stopped everything | `exit`, `class`, `message`, `help` |
 //! | `end` | always last | `exit` |
@@ -101,6 +103,8 @@ pub enum Message<'a> {
         report: Option<serde_json::Value>,
         launch_log: Option<&'a str>,
     },
+    Node(Node<'a>),
+    Kubeconfig(Kubeconfig<'a>),
     Warning {
         message: &'a str,
     },
@@ -162,6 +166,39 @@ pub struct Device<'a> {
     pub contents: Option<String>,
     pub writable: bool,
     pub verdict: &'a str,
+}
+
+/// One node of the inventory.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "the table above is the documentation")]
+pub struct Node<'a> {
+    pub cluster: &'a str,
+    pub node: &'a str,
+    pub role: Role,
+    pub addresses: &'a [std::net::IpAddr],
+    pub user: Option<&'a str>,
+    pub image: Option<&'a str>,
+    pub image_sha256: Option<&'a str>,
+    pub card_serial: Option<&'a str>,
+    pub written_at: Option<String>,
+}
+
+/// A kubeconfig, or where it went. It has no `Debug` of its content.
+#[derive(Serialize)]
+#[allow(missing_docs, reason = "the table above is the documentation")]
+pub struct Kubeconfig<'a> {
+    pub context: &'a str,
+    pub server: &'a str,
+    pub valid_until: &'a str,
+    pub kubeconfig: Option<&'a str>,
+    pub path: Option<&'a str>,
+    pub backup: Option<&'a str>,
+}
+
+impl std::fmt::Debug for Kubeconfig<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Kubeconfig").field(&self.context).finish()
+    }
 }
 
 /// What was done to a card, for the record.

@@ -78,6 +78,11 @@ impl Console {
         }
     }
 
+    /// Whether a program reads.
+    pub fn is_json(&self) -> bool {
+        self.output.json
+    }
+
     /// Whether `--verbose` was asked for.
     pub fn is_verbose(&self) -> bool {
         self.output.verbose

@@ -1,0 +1,274 @@
+//! The cards of one run become nodes of a cluster, which is made with the first of them.
+//!
+//! In this order: the cluster is taken, every node is looked at, what they get is decided; then the state is saved, and
+//! only then may a card become bootable: there is no card whose identity this computer has lost. At last every card
+//! that was written is one in the inventory, and of those that failed nothing is left.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use pikube_config::{Cluster as ClusterPlan, Role};
+
+use super::store::{Lock, check_name};
+use super::token::Token;
+use super::{Cluster, DEFAULT, Error, Node, PORT, Store, inventory};
+use crate::boot::NodeFiles;
+
+/// How long before a token's end a person is told.
+const SOON: SignedDuration = SignedDuration::from_hours(48);
+
+/// Which cluster the cards shall be of.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Absent: [`DEFAULT`].
+    pub cluster: Option<String>,
+    /// Start over where there is one of this name.
+    pub new_cluster: bool,
+}
+
+/// What is known of a card once it is written.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Image as it was asked for.
+    pub image: Option<String>,
+    /// SHA-256 of it, hexadecimal.
+    pub image_sha256: Option<String>,
+    /// Serial number of the card.
+    pub serial: Option<String>,
+}
+
+/// How the cluster came into this run.
+enum Origin {
+    /// It was there: its nodes then.
+    Kept(Vec<Node>),
+    /// It is made with this run.
+    Made,
+    /// It is made in the place of another; that one's nodes.
+    Anew(usize),
+}
+
+/// One run's hold on a cluster.
+pub struct Enrolment {
+    store: Store,
+    /// Nobody holds what is only looked at.
+    lock: Option<Lock>,
+    cluster: Cluster,
+    origin: Origin,
+    aside: Option<PathBuf>,
+    now: Timestamp,
+}
+
+impl Enrolment {
+    /// Takes the cluster; with `look_only`, nothing is made on this computer and nothing can be saved.
+    ///
+    /// # Errors
+    /// Another `piflash` has it; its files cannot be used; no keys could be made.
+    pub fn begin(
+        store: Store,
+        wish: &Wish,
+        now: Timestamp,
+        look_only: bool,
+    ) -> Result<Self, Error> {
+        let name = wish.cluster.as_deref().unwrap_or(DEFAULT);
+        check_name(name)?;
+        let lock = if look_only { None } else { Some(store.lock(name)?) };
+        let (cluster, origin) = match store.load(name)? {
+            Some(cluster) if !wish.new_cluster => {
+                let nodes = cluster.nodes.clone();
+                (cluster, Origin::Kept(nodes))
+            }
+            Some(old) => (Cluster::generate(name, now)?, Origin::Anew(old.nodes.len())),
+            None => (Cluster::generate(name, now)?, Origin::Made),
+        };
+        Ok(Self { store, lock, cluster, origin, aside: None, now })
+    }
+
+    /// How many nodes the cluster has that would be set aside.
+    pub fn replaces(&self) -> Option<usize> {
+        match self.origin {
+            Origin::Anew(nodes) => Some(nodes),
+            _ => None,
+        }
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        &self.cluster.name
+    }
+
+    /// The role of each name; see [`inventory`](Node).
+    pub fn roles(&self, names: &[String], asked: Option<Role>) -> Vec<Role> {
+        inventory::roles(&self.cluster.nodes, names, asked)
+    }
+
+    /// Gives every node what it needs of the cluster; what a person should know about it.
+    ///
+    /// # Errors
+    /// A clash with another node; a token that has run out.
+    pub fn admit(&mut self, nodes: &mut [NodeFiles]) -> Result<Vec<String>, Error> {
+        let mut notes = Vec::new();
+        let mut all = self.cluster.nodes.clone();
+        for node in nodes.iter() {
+            let new = Node::of(&node.plan);
+            notes.extend(inventory::admit(&self.cluster.name, &all, &new)?);
+            inventory::put(&mut all, new);
+        }
+        notes.extend(self.renew_token(nodes)?);
+        let master = all.iter().find(|node| node.role == Role::Master);
+        let plan = ClusterPlan {
+            name: self.cluster.name.clone(),
+            endpoint: Some(format!("{}:{PORT}", self.cluster.endpoint_name())),
+            ca_hash: Some(self.cluster.ca_hash.clone()),
+            token_expires: Some(self.cluster.token.expires),
+            master: master.map(|node| node.hostname.clone()),
+            address: master.and_then(Node::address).map(|address| address.to_string()),
+        };
+        for node in nodes {
+            node.plan.cluster = Some(plan.clone());
+            self.entrust(node);
+        }
+        Ok(notes)
+    }
+
+    /// A worker's card gets the token; the cluster's keys are for those that serve it.
+    fn entrust(&self, node: &mut NodeFiles) {
+        let (identity, secrets) = (&self.cluster.identity, &mut node.secrets);
+        secrets.token = Some(self.cluster.token.text.clone());
+        if node.plan.node.role == Role::Worker {
+            return;
+        }
+        secrets.ca_certificate = Some(identity.ca.public.as_str().into());
+        secrets.ca_key = Some(identity.ca.key.clone());
+        secrets.sa_public_key = Some(identity.service_accounts.public.as_str().into());
+        secrets.sa_key = Some(identity.service_accounts.key.clone());
+        secrets.front_proxy_ca_certificate = Some(identity.front_proxy.public.as_str().into());
+        secrets.front_proxy_ca_key = Some(identity.front_proxy.key.clone());
+        secrets.etcd_ca_certificate = Some(identity.etcd.public.as_str().into());
+        secrets.etcd_ca_key = Some(identity.etcd.key.clone());
+    }
+
+    /// The master's card brings the token into the cluster, so only with it can there be a new one.
+    fn renew_token(&mut self, nodes: &[NodeFiles]) -> Result<Option<String>, Error> {
+        let cluster = &mut self.cluster;
+        let (name, expires) = (&cluster.name, cluster.token.expires);
+        if !cluster.token.is_over(self.now) {
+            let soon = cluster.token.is_over(self.now + SOON);
+            return Ok(soon.then(|| {
+                format!("the token of cluster `{name}` runs out on {expires}: new nodes have to be up by then")
+            }));
+        }
+        if nodes.iter().any(|node| node.plan.node.role == Role::Master) {
+            let token = Token::generate(self.now);
+            cluster.token = token.map_err(|error| Error::Keys {
+                cluster: name.clone(),
+                message: error.to_string(),
+            })?;
+            return Ok(Some(format!(
+                "the token of cluster `{name}` ran out on {expires}; cards of workers that never booted need to be written again"
+            )));
+        }
+        Err(Error::Refused {
+            message: format!(
+                "the token of cluster `{name}` ran out on {expires}: no further node can join with it"
+            ),
+            help: "writing the master's card again makes a new one, `--new-cluster` starts over"
+                .into(),
+        })
+    }
+
+    /// Takes back what [`Enrolment::admit`] gave, for a card that cannot be of a cluster.
+    pub fn release(node: &mut NodeFiles) {
+        node.plan.cluster = None;
+        let secrets = &mut node.secrets;
+        for secret in [
+            &mut secrets.token,
+            &mut secrets.ca_certificate,
+            &mut secrets.ca_key,
+            &mut secrets.sa_public_key,
+            &mut secrets.sa_key,
+            &mut secrets.front_proxy_ca_certificate,
+            &mut secrets.front_proxy_ca_key,
+            &mut secrets.etcd_ca_certificate,
+            &mut secrets.etcd_ca_key,
+        ] {
+            *secret = None;
+        }
+    }
+
+    /// Whether nodes would wait for a master of which there is no card; what to do about it.
+    pub fn lacks_master(&self) -> Option<String> {
+        let name = &self.cluster.name;
+        let lacks = !self.cluster.nodes.is_empty() && self.cluster.master().is_none();
+        lacks.then(|| format!("cluster `{name}` has no master: its nodes wait until there is one, `--role master` writes its card"))
+    }
+
+    /// Keeps the cluster with these nodes, before their cards become bootable. Where another one was in its place, the
+    /// path that it has now.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn save<'a>(
+        &mut self,
+        nodes: impl Iterator<Item = &'a NodeFiles>,
+    ) -> Result<Option<PathBuf>, Error> {
+        for node in nodes {
+            inventory::put(&mut self.cluster.nodes, Node::of(&node.plan));
+        }
+        let Some(lock) = &self.lock else { return Ok(None) };
+        match self.origin {
+            Origin::Kept(_) => self.store.save(lock, &self.cluster)?,
+            Origin::Made => self.store.create(lock, &self.cluster)?,
+            Origin::Anew(_) => {
+                self.aside = Some(self.store.supersede(lock, &self.cluster, self.now)?);
+            }
+        }
+        Ok(self.aside.clone())
+    }
+
+    /// Enters what became of the cards: of those that failed, the inventory says what it said before. What a person
+    /// should know of it.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn settle<'a>(
+        &mut self,
+        ends: impl Iterator<Item = (&'a str, Option<Facts>)>,
+        now: Timestamp,
+    ) -> Result<Option<String>, Error> {
+        let before = match &mut self.origin {
+            Origin::Kept(nodes) => std::mem::take(nodes),
+            _ => Vec::new(),
+        };
+        for (hostname, facts) in ends {
+            let nodes = &mut self.cluster.nodes;
+            let Some(index) = nodes.iter().position(|node| node.hostname == hostname) else {
+                continue;
+            };
+            match (facts, before.iter().find(|node| node.hostname == hostname)) {
+                (Some(facts), _) => {
+                    let node = &mut nodes[index];
+                    (node.image, node.image_sha256) = (facts.image, facts.image_sha256);
+                    (node.card_serial, node.written_at) = (facts.serial, Some(now));
+                }
+                (None, Some(before)) => nodes[index] = before.clone(),
+                (None, None) => {
+                    nodes.remove(index);
+                }
+            }
+        }
+        let Some(lock) = &self.lock else { return Ok(None) };
+        let is_new = !matches!(self.origin, Origin::Kept(_));
+        if is_new && self.cluster.nodes.is_empty() {
+            self.store.forget(lock, &self.cluster.name, self.aside.as_ref())?;
+            return Ok(None);
+        }
+        self.store.save(lock, &self.cluster)?;
+        let (name, path) = (&self.cluster.name, lock.root.join(&self.cluster.name));
+        Ok(is_new.then(|| {
+            format!(
+                "cluster `{name}` is made; its keys are in {}, without them nobody can extend it",
+                path.display()
+            )
+        }))
+    }
+}
