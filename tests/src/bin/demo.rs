@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let (image, arch) =
         if twin { ("raspios-trixie-amd64", "amd64") } else { ("raspios-trixie-arm64", "arm64") };
     let (image, agents) = (images::image(image)?, needs::agents(arch)?);
-    write(&path, &image, &agents)?;
+    write(&path, &image, &agents, &folder.join("state"))?;
 
     let card = Card::at(path);
     probe::ask(&card)?;
@@ -51,8 +51,10 @@ fn main() -> Result<()> {
     anyhow::bail!("still rebooting after {MOST_BOOTS} boots")
 }
 
-fn write(card: &Path, image: &Path, agents: &Path) -> Result<()> {
+/// The cluster of the demonstration has a place of its own: `PIKUBE_STATE_DIR=target/demo/state piflash inventory`.
+fn write(card: &Path, image: &Path, agents: &Path, state: &Path) -> Result<()> {
     let mut command = Command::new(needs::piflash()?);
+    command.env("PIKUBE_STATE_DIR", state);
     command.args(["--role", "master", "--hostname", "laperouse", "--yes", "--agent-dir"]);
     command.arg(agents).arg("--image").arg(image).arg(card);
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();

@@ -120,7 +120,9 @@ pub fn piflash(image: &Path, nodes: &[String], verify: bool) -> Program {
         .unwrap_or_else(|_| clone_root().join("target/release/piflash").display().to_string());
     let hosts = format!("bench[1-{}]", nodes.len());
     let host = if nodes.len() == 1 { "bench1" } else { &hosts };
-    let mut command = vec![binary];
+    // The clusters of whoever measures are left alone.
+    let state = format!("PIKUBE_STATE_DIR={}", clone_root().join("target/bench/state").display());
+    let mut command = vec!["env".to_owned(), state, binary];
     command.extend(["--role", "worker", "--yes", "--hostname", host].map(str::to_owned));
     command.extend(
         ["--timezone", "UTC", "--locale", "C.UTF-8", "--keyboard", "us"].map(str::to_owned),
