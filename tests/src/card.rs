@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
+use memchr::memmem;
 
 const SECTOR_BYTES: u64 = 512;
 
@@ -141,23 +142,37 @@ impl Card {
     /// # Errors
     /// When the card cannot be read.
     pub fn boot_holds(&self, needle: &[u8]) -> Result<bool> {
-        ensure!(!needle.is_empty(), "nothing to look for");
+        Ok(self.boot_holds_any(&[needle])?.is_some())
+    }
+
+    /// Which of these, first, occurs anywhere in the boot partition; looked for in one pass.
+    ///
+    /// # Errors
+    /// When the card cannot be read.
+    pub fn boot_holds_any<N: AsRef<[u8]>>(&self, needles: &[N]) -> Result<Option<usize>> {
+        let longest = needles.iter().map(|needle| needle.as_ref().len()).max().unwrap_or(0);
+        ensure!(needles.iter().all(|needle| !needle.as_ref().is_empty()), "nothing to look for");
         let boot = self.partition(1)?;
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(boot.offset_bytes))?;
         let mut rest = file.take(boot.size_bytes);
         let (mut window, mut kept) = (vec![0_u8; 4 << 20], 0);
+        let zeros = window.clone();
         loop {
             let read = rest.read(&mut window[kept..])?;
             if read == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             let filled = kept + read;
-            if window[..filled].windows(needle.len()).any(|part| part == needle) {
-                return Ok(true);
+            // most of a boot partition was never written
+            if window[..filled] != zeros[..filled] {
+                let found = |needle: &N| memmem::find(&window[..filled], needle.as_ref()).is_some();
+                if let Some(index) = needles.iter().position(found) {
+                    return Ok(Some(index));
+                }
             }
             // what may be the beginning of a hit across two reads
-            kept = filled.min(needle.len() - 1);
+            kept = filled.min(longest.saturating_sub(1));
             window.copy_within(filled - kept..filled, 0);
         }
     }

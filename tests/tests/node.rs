@@ -124,9 +124,8 @@ fn is_done(facts: &Facts) -> Result<()> {
 /// The card from outside: no secret in any sector of the FAT, no hook, a report, clean file systems.
 fn card_is_clean(node: &Node) -> Result<()> {
     let card = node.card();
-    for secret in node.secrets() {
-        ensure!(!card.boot_holds(secret.as_bytes())?, "a secret is still on the boot partition");
-    }
+    let left = card.boot_holds_any(node.secrets())?;
+    ensure!(left.is_none(), "secret {left:?} of the card is still on the boot partition");
     let names = card.boot_names()?;
     ensure!(
         !names.iter().any(|name| name == "pikube-secrets.toml"),

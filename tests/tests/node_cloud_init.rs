@@ -107,9 +107,8 @@ fn complaints(status: &serde_json::Value) -> Vec<&str> {
 
 fn card_is_clean(node: &Node) -> Result<()> {
     let card = node.card();
-    for secret in node.secrets() {
-        ensure!(!card.boot_holds(secret.as_bytes())?, "a secret is still on the boot partition");
-    }
+    let left = card.boot_holds_any(node.secrets())?;
+    ensure!(left.is_none(), "secret {left:?} of the card is still on the boot partition");
     let report: serde_json::Value = serde_json::from_str(&card.boot_text("pikube-report.json")?)?;
     ensure!(report["state"] == "done", "the report on the card does not say done: {report:#}");
     card.check_boot()?;
