@@ -93,8 +93,11 @@ impl Machine for Uml {
     }
 }
 
+/// What the guest's kernel says last, when everything is synced and unmounted: from here on only UML itself can stumble.
+const REBOOTS: &str = "reboot: Restarting system";
+
 fn ending(status: ExitStatus, console: &str) -> Option<Ending> {
-    if console.contains(REBOOT_REFUSED) {
+    if console.contains(REBOOT_REFUSED) || console.contains(REBOOTS) {
         Some(Ending::Reboot)
     } else if status.success() {
         Some(Ending::PowerOff)
