@@ -4,6 +4,7 @@
 //! * [`FirstbootPlan`]: `pikube.toml`, what the node shall become.
 //! * [`Secrets`]: `pikube-secrets.toml`, what must not stay on the card.
 //! * [`Report`]: `pikube-report.json` and `.txt`, what the agent did.
+//! * [`wpa_key`]: what is kept of a WPA2 network's pass phrase.
 //!
 //! Nothing here does I/O; every function is pure.
 
@@ -14,6 +15,7 @@ mod report;
 mod schema;
 mod secrets;
 pub mod values;
+mod wpa;
 
 pub use plan::{
     Address, Cluster, FirstbootPlan, Kubernetes, Network, Node, PodNetwork, Role, Runtime,
@@ -22,6 +24,7 @@ pub use plan::{
 pub use problem::{Problem, Problems, nearest};
 pub use report::{Report, RunState, StepReport, StepState};
 pub use secrets::{Secrets, WifiPassword};
+pub use wpa::wpa_key;
 
 /// Version of the files on the card; a reader refuses any other (`schema = 1`).
 pub const SCHEMA: i64 = 1;

@@ -3,17 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use pikube_config::values::wifi;
-use pikube_config::{Problem, Problems, Security, Wifi, WifiNetwork, WifiPassword};
+use pikube_config::{Problem, Problems, Security, Wifi, WifiNetwork, WifiPassword, wpa_key};
 use secrecy::{ExposeSecret, SecretString};
-use sha1::Sha1;
-use zeroize::Zeroizing;
 
 use super::{PlanError, login};
 
-/// Rounds of PBKDF2 for a WPA key (IEEE 802.11i H.4).
-const ROUNDS: u32 = 4096;
-/// Bytes of a WPA key.
-const KEY_BYTES: usize = 32;
+/// Digits of a WPA key.
+const KEY_DIGITS: usize = 64;
 
 /// What a person asked for, still unchecked.
 #[derive(Debug, Clone, Default)]
@@ -159,14 +155,10 @@ fn passwords(
 /// for more than one thing (IEEE 802.11i H.4; `wpa_passphrase`).
 fn key(network: &WifiNetwork, password: &SecretString) -> SecretString {
     let password = password.expose_secret();
-    if network.security == Security::Wpa3 || password.len() == 2 * KEY_BYTES {
+    if network.security == Security::Wpa3 || password.len() == KEY_DIGITS {
         return SecretString::from(password);
     }
-    let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
-    pbkdf2::pbkdf2_hmac::<Sha1>(password.as_bytes(), network.ssid.as_bytes(), ROUNDS, &mut *key);
-    let digits: Zeroizing<String> =
-        Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
-    SecretString::from(digits.as_str())
+    SecretString::from(wpa_key(&network.ssid, password).as_str())
 }
 
 #[cfg(test)]

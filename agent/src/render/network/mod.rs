@@ -5,7 +5,6 @@ pub mod interfaces;
 pub mod keyfile;
 pub mod netplan;
 pub mod networkd;
-mod psk;
 pub mod resolv_conf;
 pub mod wpa_supplicant;
 

@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
-use pikube_config::{Address, Security, WifiNetwork};
+use pikube_config::{Address, Security, WifiNetwork, wpa_key};
 use zeroize::Zeroizing;
 
-use super::{OURS, Wanted, is_cut, is_v6, psk};
+use super::{OURS, Wanted, is_cut, is_v6};
 use crate::render::draft::{Draft, Line};
 
 /// After cloud-init's `50-cloud-init.yaml`.
@@ -93,7 +93,7 @@ fn access_point(draft: &mut Draft, network: &WifiNetwork, wanted: &Wanted) {
 /// netplan puts the pass phrase between quotes for wpa_supplicant, which must not cut it.
 fn secret(password: &str, network: &WifiNetwork) -> Zeroizing<String> {
     if network.security == Security::Wpa2 && is_cut(password) {
-        return Zeroizing::new(quoted(&psk::key(&network.ssid, password)));
+        return Zeroizing::new(quoted(&wpa_key(&network.ssid, password)));
     }
     Zeroizing::new(quoted(password))
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use pikube_config::{Security, WifiNetwork};
+use pikube_config::{Security, WifiNetwork, wpa_key};
 use zeroize::Zeroizing;
 
-use super::{OURS, Wanted, is_cut, is_key, psk};
+use super::{OURS, Wanted, is_cut, is_key};
 use crate::render::draft::{Draft, Line};
 
 /// Of dhcpcd's hook and of our `wpa-conf` for ifupdown.
@@ -74,7 +74,7 @@ fn name(ssid: &str) -> String {
 fn secret(password: &str, network: &WifiNetwork) -> Zeroizing<String> {
     match network.security {
         security if is_key(password, security) => Zeroizing::new(password.to_owned()),
-        Security::Wpa2 if is_cut(password) => psk::key(&network.ssid, password),
+        Security::Wpa2 if is_cut(password) => wpa_key(&network.ssid, password),
         Security::Wpa3 if is_cut(password) => digits(password),
         _ => Zeroizing::new(format!("\"{password}\"")),
     }
