@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use pikube_config::{RunState, StepState};
 
-use crate::host::Host;
+use crate::host::{Host, Job};
 use crate::journal::{Event, Journal};
 use crate::plan::Context;
 use crate::report::Reporter;
 use crate::step::{Check, LOOK_AT_THE_JOURNAL, Notes, Step, Stop};
+
+/// How long between two looks at a command that runs beside the steps.
+const JOB_PAUSE: Duration = Duration::from_millis(200);
+/// What the journal says of a step a part of which ran beside the steps before it.
+const BESIDE: &str = "a part of it ran beside the steps before it";
 
 /// How a step ended well.
 enum Outcome {
@@ -37,9 +42,55 @@ impl Engine<'_> {
     pub fn run(&mut self, steps: &[Step]) -> Result<(), Stop> {
         let Some((last, before)) = steps.split_last() else { return Ok(()) };
         for step in before {
+            self.wait_for_ahead(step)?;
             self.take(step)?;
+            self.begin_ahead(step, before);
         }
         self.finish(last)
+    }
+
+    /// Starts what can run once this step is settled. What cannot be started is left to its step.
+    fn begin_ahead(&mut self, settled: &Step, steps: &[Step]) {
+        for step in steps {
+            let Some(ahead) = step.ahead.filter(|ahead| ahead.after == settled.id) else {
+                continue;
+            };
+            let begun = (ahead.command)(self.context, self.host).and_then(|command| {
+                let Some(command) = command else { return Ok(()) };
+                self.host.start(step.id, &command)?;
+                self.reporter.tell(&format!("`{}`: begun beside other steps: {command}", step.id));
+                Ok(())
+            });
+            if let Err(Stop::Again(what) | Stop::Person { what, .. }) = begun {
+                self.reporter.warn(&format!("`{}` beside other steps: {what}", step.id));
+            }
+        }
+    }
+
+    /// Waits for what was started for this step. The time counts as the step's own.
+    fn wait_for_ahead(&mut self, step: &Step) -> Result<(), Stop> {
+        let began = self.host.elapsed();
+        loop {
+            match self.host.job(step.id) {
+                Ok(None) => return Ok(()),
+                Ok(Some(Job::Running)) => {
+                    self.reporter.step(step.id, StepState::Running, None, None);
+                    self.host.sleep(JOB_PAUSE);
+                }
+                Ok(Some(Job::Ended(answer))) => {
+                    let seconds = (self.host.elapsed() - began).as_secs_f64();
+                    if answer.status != 0 {
+                        let said = answer.stderr.trim().lines().last().unwrap_or("nothing said");
+                        self.reporter.warn(&format!("`{}` beside other steps: {said}", step.id));
+                    }
+                    return self.note(step, Event::Started, seconds, Some(BESIDE));
+                }
+                Err(error) => {
+                    self.reporter.warn(&format!("`{}` beside other steps: {error}", step.id));
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// One step, as often as it takes.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use pikube_config::FirstbootPlan;
 
-use crate::host::{Error, Fault, Host, Look};
+use crate::host::{Command, Error, Fault, Host, Look};
 use crate::plan::Context;
 
 /// One step: data and two functions.
@@ -20,6 +20,19 @@ pub struct Step {
     pub check: fn(&Context, &dyn Look) -> Result<Check, Stop>,
     /// Makes it so; may be cut at any point and called again.
     pub apply: fn(&Context, &dyn Host) -> Result<Notes, Stop>,
+    /// What can run while the steps before it are taken.
+    pub ahead: Option<Ahead>,
+}
+
+/// A part of a step that takes long and needs nothing of what the steps just before it do: a download. It is started
+/// when an earlier step is settled, and waited for when its own step's turn comes. That it fails is no failure of the
+/// step, which then does it itself.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    /// The step after which it can run.
+    pub after: &'static str,
+    /// The command; `None` where there is nothing to do.
+    pub command: fn(&Context, &dyn Look) -> Result<Option<Command>, Stop>,
 }
 
 impl fmt::Debug for Step {

@@ -1,5 +1,6 @@
 //! `pikube.toml`, the firstboot plan (schema 1).
 
+mod kubernetes;
 mod network;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use crate::problem::{Problem, Problems};
 use crate::schema::{self, Key, Kind, Need};
 use crate::values::{cluster, host, locale, person, wifi};
 
+pub use kubernetes::{Kubernetes, PodNetwork, Runtime};
 pub use network::{Address, Network, Security, Wifi, WifiNetwork};
 
 /// What the node shall become. Holds no secrets: those are in [`crate::Secrets`].
@@ -158,53 +160,6 @@ pub struct User {
     pub ssh_keys: Vec<String>,
 }
 
-/// `[kubernetes]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Kubernetes {
-    /// Minor (`1.36`) or patch (`1.36.4`) version.
-    pub version: String,
-    /// Which pod network is installed by the master.
-    #[serde(default)]
-    pub pod_network: PodNetwork,
-    /// Addresses for pods, CIDR.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_cidr: Option<String>,
-    /// Container runtime.
-    #[serde(default)]
-    pub runtime: Runtime,
-    /// apt repository of kubeadm, kubelet and kubectl.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<String>,
-    /// Addons by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub addons: Vec<String>,
-}
-
-/// Which pod network is installed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PodNetwork {
-    /// flannel with vxlan.
-    #[default]
-    Flannel,
-    /// Calico.
-    Calico,
-    /// None; nodes stay NotReady until one is installed by hand.
-    None,
-}
-
-/// Container runtime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Runtime {
-    /// docker and its containerd.
-    #[default]
-    Docker,
-    /// containerd alone.
-    Containerd,
-}
-
 /// Every key of the file; the order is the one in which missing keys are reported.
 const KEYS: &[Key] = &[
     Key { path: "schema", kind: Kind::Schema, need: Need::Always },
@@ -239,14 +194,48 @@ const KEYS: &[Key] = &[
     Key { path: "wifi.country", kind: Kind::Text(wifi::country), need: Need::WithTable },
     Key { path: "wifi.networks", kind: Kind::Tables(network::WIFI_KEYS), need: Need::WithTable },
     Key { path: "kubernetes.version", kind: Kind::Text(cluster::version), need: Need::WithTable },
+    Key { path: "kubernetes.legacy", kind: Kind::Switch, need: Need::Optional },
     Key {
         path: "kubernetes.pod_network",
         kind: Kind::Text(cluster::pod_network),
         need: Need::Optional,
     },
-    Key { path: "kubernetes.pod_cidr", kind: Kind::Text(host::cidr), need: Need::Optional },
+    Key { path: "kubernetes.pod_cidr", kind: Kind::Text(cluster::pod_cidr), need: Need::Optional },
+    Key {
+        path: "kubernetes.service_cidr",
+        kind: Kind::Text(cluster::service_cidr),
+        need: Need::Optional,
+    },
     Key { path: "kubernetes.runtime", kind: Kind::Text(cluster::runtime), need: Need::Optional },
+    Key { path: "kubernetes.force_low_memory", kind: Kind::Switch, need: Need::Optional },
     Key { path: "kubernetes.repository", kind: Kind::Text(host::url), need: Need::Optional },
+    Key {
+        path: "kubernetes.repository_key",
+        kind: Kind::Text(cluster::public_key),
+        need: Need::Optional,
+    },
+    Key {
+        path: "kubernetes.runtime_repository",
+        kind: Kind::Text(host::url),
+        need: Need::Optional,
+    },
+    Key {
+        path: "kubernetes.runtime_repository_key",
+        kind: Kind::Text(cluster::public_key),
+        need: Need::Optional,
+    },
+    Key { path: "kubernetes.downloads", kind: Kind::Text(host::url), need: Need::Optional },
+    Key { path: "kubernetes.cni_plugins", kind: Kind::Text(host::url), need: Need::Optional },
+    Key {
+        path: "kubernetes.image_repository",
+        kind: Kind::Text(cluster::image_repository),
+        need: Need::Optional,
+    },
+    Key {
+        path: "kubernetes.pod_network_manifest",
+        kind: Kind::Text(host::url),
+        need: Need::Optional,
+    },
     Key { path: "kubernetes.addons", kind: Kind::Texts(host::hostname), need: Need::Optional },
 ];
 
@@ -293,6 +282,12 @@ impl FirstbootPlan {
         self.network.validate(&mut problems);
         if let Some(wifi) = &self.wifi {
             wifi.validate(&mut problems);
+        }
+        if let Some(kubernetes) = &self.kubernetes {
+            kubernetes.validate(&mut problems);
+            if self.cluster.is_none() {
+                problems.push(Problem::new("cluster", "is missing: `kubernetes` needs it"));
+            }
         }
         problems.or(())
     }

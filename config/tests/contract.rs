@@ -44,7 +44,12 @@ ssid = "harbour"
 version = "1.36"
 pod_network = "flannel"
 pod_cidr = "10.244.0.0/16"
+service_cidr = "10.96.0.0/12"
 runtime = "docker"
+force_low_memory = true
+runtime_repository = "https://download.docker.com/linux"
+downloads = "https://dl.k8s.io"
+image_repository = "http://203.0.113.1:5000/k8s"
 repository = "https://pkgs.k8s.io/core:/stable:/v1.36/deb/"
 addons = []
 "#;
@@ -195,4 +200,29 @@ fn a_plan_that_cannot_be_used_still_says_whose_it_is() {
     let text = "[node]\nhostname = 'Fregate'\nrole = 'boss'\n";
     assert_eq!(FirstbootPlan::identity(text), (None, None));
     assert_eq!(FirstbootPlan::identity("not TOML"), (None, None));
+}
+
+#[test]
+fn kubernetes_that_cannot_be_is_refused_with_every_reason() {
+    let kubernetes = |table: &str| {
+        let text = format!("schema = 1\n[node]\nhostname = \"a\"\nrole = \"worker\"\n{table}");
+        FirstbootPlan::from_toml(&text).unwrap_err().to_string()
+    };
+    for (table, parts) in [
+        ("[kubernetes]\nversion = \"1.36\"", &["`cluster`: is missing", "repository"][..]),
+        ("[kubernetes]\nversion = \"1.28.1\"", &["older than 1.31", "legacy line"][..]),
+        (
+            "[kubernetes]\nversion = \"1.27\"\nlegacy = true\npod_network = \"calico\"",
+            &["ends with 1.26", "needs a patch", "downloads", "cni_plugins", "Calico has no"][..],
+        ),
+        (
+            "[kubernetes]\nversion = \"1.36\"\npod_cidr = \"10.0.0.0/8\"",
+            &["service_cidr`: overlaps"][..],
+        ),
+    ] {
+        let said = kubernetes(table);
+        for part in parts {
+            assert!(said.contains(part), "{part} not in {said}");
+        }
+    }
 }

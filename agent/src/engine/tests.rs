@@ -15,6 +15,7 @@ const NEVER: Step = Step {
     wanted: |_| true,
     check: |_, _| Ok(Check::Needed("the tide is out".to_owned())),
     apply: |_, _| Ok(vec!["paddled".to_owned()]),
+    ahead: None,
 };
 
 const MARKER: Step = Step {
@@ -28,6 +29,7 @@ const MARKER: Step = Step {
         host.write_plain("/done", b"")?;
         Ok(Notes::new())
     },
+    ahead: None,
 };
 
 fn run(node: &Node, steps: &[Step]) -> Result<(), Stop> {
@@ -91,6 +93,7 @@ fn what_may_pass_is_tried_again_with_longer_and_longer_pauses() {
             host.write_plain("/late", b"")?;
             Ok(Notes::new())
         },
+        ahead: None,
     };
     let node = Node::bare();
     run(&node, &[LATE, MARKER]).unwrap();
@@ -114,6 +117,7 @@ fn a_satisfied_step_is_not_applied_and_is_journalled_once() {
         wanted: |_| true,
         check: |_, _| Ok(Check::Satisfied),
         apply: |_, _| panic!("applied"),
+        ahead: None,
     };
     let node = Node::bare();
     run(&node, &[FINE, MARKER]).unwrap();
@@ -150,5 +154,55 @@ fn pauses_double_up_to_a_minute_and_are_jittered_by_a_quarter() {
     assert!((seconds(0, 0.0) - 1.5).abs() < 1e-9 && seconds(0, 0.999_999) < 2.5);
     for attempt in 5..100 {
         assert!((45.0..75.0).contains(&seconds(attempt, 0.3)));
+    }
+}
+
+#[test]
+fn what_can_run_ahead_is_begun_early_waited_for_and_free_to_fail() {
+    const LONG: Step = Step {
+        id: "long",
+        title: "begun ahead",
+        wanted: |_| true,
+        check: |_, host| {
+            Ok(if host.exists("/far")? { Check::Satisfied } else { Check::Needed("far".into()) })
+        },
+        apply: |_, host| {
+            host.run(&crate::host::Command::new("modprobe", ["late"]))?;
+            host.write_plain("/far", b"")?;
+            Ok(Notes::new())
+        },
+        ahead: Some(crate::step::Ahead {
+            after: "first",
+            command: |_, _| Ok(Some(crate::host::Command::new("modprobe", ["early"]))),
+        }),
+    };
+    const FIRST: Step = Step {
+        id: "first",
+        title: "first",
+        wanted: |_| true,
+        check: |_, _| Ok(Check::Satisfied),
+        apply: |_, _| Ok(Notes::new()),
+        ahead: None,
+    };
+    const BETWEEN: Step = Step {
+        id: "between",
+        check: |_, host| {
+            let _ = host.ask(&crate::host::Command::new("modprobe", ["between"]));
+            Ok(Check::Satisfied)
+        },
+        ..FIRST
+    };
+    for failing in [false, true] {
+        let node = Node::bare();
+        if failing {
+            node.fail("modprobe early", 1, "first\nno such tide", 1);
+        }
+        run(&node, &[FIRST, BETWEEN, LONG, MARKER]).unwrap();
+        let order: Vec<String> =
+            node.log.borrow().iter().filter(|l| l.starts_with("modprobe")).cloned().collect();
+        assert_eq!(order, ["modprobe early", "modprobe between", "modprobe late"]);
+        let told = node.said.borrow().iter().any(|line| line.contains("no such tide"));
+        assert_eq!(told, failing);
+        assert!(node.exists("/done").unwrap());
     }
 }

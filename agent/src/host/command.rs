@@ -17,7 +17,7 @@ use super::error::Error;
 const STDERR_KEPT_BYTES: usize = 1024;
 
 /// How long a command may take unless it says otherwise, in seconds: locale-gen takes minutes on a Pi Zero.
-const TIMEOUT_S: u64 = 1200;
+const LIMIT_S: u64 = 1200;
 
 /// A program with its arguments; secrets go to its standard input, for arguments are readable in `/proc`.
 #[derive(Clone)]
@@ -28,18 +28,28 @@ pub struct Command {
     pub args: Vec<String>,
     /// Standard input; without it the command reads from `/dev/null`.
     pub input: Option<Zeroizing<Vec<u8>>>,
+    /// How long it may take; it is killed then, with all that it has started.
+    pub limit: Duration,
 }
 
 impl Command {
     /// A command without standard input.
     pub fn new<S: Into<String>>(program: &'static str, args: impl IntoIterator<Item = S>) -> Self {
-        Self { program, args: args.into_iter().map(Into::into).collect(), input: None }
+        let args = args.into_iter().map(Into::into).collect();
+        Self { program, args, input: None, limit: Duration::from_secs(LIMIT_S) }
     }
 
     /// Gives it a standard input, which no message ever shows.
     #[must_use]
     pub fn input(mut self, input: Zeroizing<Vec<u8>>) -> Self {
         self.input = Some(input);
+        self
+    }
+
+    /// Gives it another limit.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 }
@@ -97,67 +107,94 @@ impl Answer {
     }
 }
 
-/// Runs a command to its end. Output goes to memory files, not pipes: a daemon that keeps them open, or more output
-/// than a pipe holds, cannot block the agent.
+/// Runs a command to its end.
 pub(super) fn run(command: &Command) -> Result<Answer, Error> {
-    let start = |source| Error::Start { line: command.to_string(), source };
-    let (stdout, stderr) = (memory("stdout").map_err(start)?, memory("stderr").map_err(start)?);
-    let stdin = match &command.input {
-        None => Stdio::null(),
-        Some(input) => {
-            let mut file = memory("stdin").map_err(start)?;
-            file.write_all(input).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(start)?;
-            Stdio::from(file)
+    let mut begun = Begun::new(command)?;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if let Some(answer) = begun.answer()? {
+            return Ok(answer);
         }
-    };
-    let child = std::process::Command::new(command.program)
-        .args(&command.args)
-        .env("LC_ALL", "C.UTF-8")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env_remove("NOTIFY_SOCKET")
-        .stdin(stdin)
-        .stdout(stdout.try_clone().map_err(start)?)
-        .stderr(stderr.try_clone().map_err(start)?)
-        .process_group(0)
-        .spawn()
-        .map_err(start)?;
-    let status = wait(child, command)?;
-    let stdout = contents(stdout).map_err(start)?;
-    let stderr = contents(stderr).map_err(start)?;
-    Ok(Answer { status: number(status), stdout, stderr: tail(&stderr).to_owned() })
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+/// A command that has been started. Output goes to memory files, not pipes: a daemon that keeps them open, or more
+/// output than a pipe holds, cannot block the agent.
+#[derive(Debug)]
+pub(super) struct Begun {
+    child: Child,
+    stdout: File,
+    stderr: File,
+    line: String,
+    began: Instant,
+    limit: Duration,
+}
+
+impl Begun {
+    /// Starts it, in a process group of its own.
+    pub fn new(command: &Command) -> Result<Self, Error> {
+        let line = command.to_string();
+        let start = |source| Error::Start { line: line.clone(), source };
+        let (stdout, stderr) = (memory("stdout").map_err(start)?, memory("stderr").map_err(start)?);
+        let stdin = match &command.input {
+            None => Stdio::null(),
+            Some(input) => {
+                let mut file = memory("stdin").map_err(start)?;
+                file.write_all(input)
+                    .and_then(|()| file.seek(SeekFrom::Start(0)))
+                    .map_err(start)?;
+                Stdio::from(file)
+            }
+        };
+        let child = std::process::Command::new(command.program)
+            .args(&command.args)
+            .env("LC_ALL", "C.UTF-8")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(stdin)
+            .stdout(stdout.try_clone().map_err(start)?)
+            .stderr(stderr.try_clone().map_err(start)?)
+            .process_group(0)
+            .spawn()
+            .map_err(start)?;
+        Ok(Self { child, stdout, stderr, line, began: Instant::now(), limit: command.limit })
+    }
+
+    /// What it said, once it has ended.
+    ///
+    /// # Errors
+    /// It has not ended in time, and is killed.
+    pub fn answer(&mut self) -> Result<Option<Answer>, Error> {
+        let start = |source| Error::Start { line: self.line.clone(), source };
+        if let Some(status) = self.child.try_wait().map_err(start)? {
+            let stdout = contents(&mut self.stdout).map_err(start)?;
+            let stderr = contents(&mut self.stderr).map_err(start)?;
+            let stderr = tail(&stderr).to_owned();
+            return Ok(Some(Answer { status: number(status), stdout, stderr }));
+        }
+        if self.began.elapsed() < self.limit {
+            return Ok(None);
+        }
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // Whatever the outcome: the error below is the one that counts.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+        Err(Error::Timeout { line: self.line.clone(), after_s: self.limit.as_secs() })
+    }
 }
 
 fn memory(name: &str) -> std::io::Result<File> {
     Ok(File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?))
 }
 
-fn contents(mut file: File) -> std::io::Result<String> {
+fn contents(file: &mut File) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn wait(mut child: Child, command: &Command) -> Result<ExitStatus, Error> {
-    let began = Instant::now();
-    let mut pause = Duration::from_millis(2);
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if began.elapsed() < Duration::from_secs(TIMEOUT_S) => {}
-            Ok(None) => {
-                if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                    // Whatever the outcome: the error below is the one that counts.
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = child.wait();
-                return Err(Error::Timeout { line: command.to_string(), after_s: TIMEOUT_S });
-            }
-            Err(source) => return Err(Error::Start { line: command.to_string(), source }),
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(100));
-    }
 }
 
 fn number(status: ExitStatus) -> i32 {
@@ -201,6 +238,13 @@ mod tests {
         let answer = run(&Command::new("sh", ["-c", "sleep 1000 & echo $!"])).unwrap();
         let pid = answer.stdout.trim().to_owned();
         assert_eq!(run(&Command::new("kill", [pid])).unwrap().status, 0);
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_killed() {
+        let endless = Command::new("sh", ["-c", "sleep 1000"]).within(Duration::from_millis(20));
+        let error = run(&endless).unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub enum Error {
         /// How long it was waited for, in seconds.
         after_s: u64,
     },
+    /// Nobody answers over TCP.
+    #[error("connecting to {to}: {}", said(source))]
+    Reach {
+        /// Address and port.
+        to: std::net::SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The clock.
     #[error("setting the clock to {to}: {}", said(source))]
     Clock {
@@ -73,7 +81,7 @@ impl Error {
             Self::File { source, .. } | Self::Start { source, .. } | Self::Clock { source, .. } => {
                 of_io(source)
             }
-            Self::Timeout { .. } => Fault::Passing,
+            Self::Timeout { .. } | Self::Reach { .. } => Fault::Passing,
             Self::NotLive { .. } => Fault::Lasting(None),
             Self::Command { said, .. } if is_passing(said) => Fault::Passing,
             Self::Command { said, .. } if said.contains("No space left on device") => {

@@ -9,7 +9,9 @@ mod files;
 mod real;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod wire;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -71,6 +73,15 @@ impl Access {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, never read")] Option<std::fs::File>);
 
+/// How far a command is that runs beside everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// It runs.
+    Running,
+    /// It has ended, and said this.
+    Ended(Answer),
+}
+
 /// What can be seen without changing anything.
 pub trait Look {
     /// Whether this is the running system; under a test root its commands and its kernel say nothing.
@@ -111,6 +122,25 @@ pub trait Look {
     /// # Errors
     /// The command cannot be started, does not end in time, or this is not the running system.
     fn ask(&self, command: &Command) -> Result<Answer, Error>;
+
+    /// Whether somebody takes a TCP connection at an address, within 5 s.
+    ///
+    /// # Errors
+    /// Nobody does, and why.
+    fn reach(&self, to: SocketAddr) -> Result<(), Error>;
+
+    /// Says something over TCP and hears the answer: 64 KiB at most, up to the end of the connection or 5 s of silence.
+    ///
+    /// # Errors
+    /// As [`Look::reach`]; or the connection breaks before there is any answer.
+    fn converse(&self, to: SocketAddr, words: &[u8]) -> Result<Vec<u8>, Error>;
+
+    /// How far the command is that [`Host::start`] has started under this name; `None` where there is none. One that
+    /// has ended is told once.
+    ///
+    /// # Errors
+    /// It has not ended in time, and is gone.
+    fn job(&self, name: &str) -> Result<Option<Job>, Error>;
 
     /// Whether something is there.
     ///
@@ -185,6 +215,13 @@ pub trait Host: Look {
     /// # Errors
     /// As [`Look::ask`], and the status with the end of what the command said.
     fn run(&self, command: &Command) -> Result<Answer, Error>;
+
+    /// Starts a command that runs beside everything else; [`Look::job`] tells how far it is. It ends with the agent at
+    /// the latest (systemd ends what is left in the unit's control group).
+    ///
+    /// # Errors
+    /// It cannot be started.
+    fn start(&self, name: &'static str, command: &Command) -> Result<(), Error>;
 
     /// Sets `CLOCK_REALTIME`.
     ///

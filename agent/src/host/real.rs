@@ -1,7 +1,10 @@
 //! The machine itself, or files under a test root.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,19 +13,21 @@ use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 use rustix::time::{ClockId, Timespec};
 
-use super::{Access, Answer, Command, Error, Host, Kind, Lock, Look, Stat, command, files};
+use super::command::{self, Begun};
+use super::{Access, Answer, Command, Error, Host, Job, Kind, Lock, Look, Stat, files, wire};
 
 /// The machine, with every path under one root.
 #[derive(Debug)]
 pub struct Real {
     root: PathBuf,
     started: Instant,
+    jobs: RefCell<BTreeMap<&'static str, Begun>>,
 }
 
 impl Real {
     /// The running system with `/`, else a test root.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), started: Instant::now() }
+        Self { root: root.to_owned(), started: Instant::now(), jobs: RefCell::default() }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -114,6 +119,24 @@ impl Look for Real {
         }
         command::run(command)
     }
+
+    fn reach(&self, to: SocketAddr) -> Result<(), Error> {
+        wire::reach(to)
+    }
+
+    fn converse(&self, to: SocketAddr, words: &[u8]) -> Result<Vec<u8>, Error> {
+        wire::converse(to, words)
+    }
+
+    fn job(&self, name: &str) -> Result<Option<Job>, Error> {
+        let mut jobs = self.jobs.borrow_mut();
+        let Some(begun) = jobs.get_mut(name) else { return Ok(None) };
+        let answer = begun.answer();
+        if !matches!(answer, Ok(None)) {
+            jobs.remove(name);
+        }
+        Ok(Some(answer?.map_or(Job::Running, Job::Ended)))
+    }
 }
 
 impl Host for Real {
@@ -167,6 +190,14 @@ impl Host for Real {
 
     fn run(&self, command: &Command) -> Result<Answer, Error> {
         self.ask(command)?.ok(command)
+    }
+
+    fn start(&self, name: &'static str, command: &Command) -> Result<(), Error> {
+        if !self.live() {
+            return Err(Error::NotLive { line: command.to_string() });
+        }
+        self.jobs.borrow_mut().insert(name, Begun::new(command)?);
+        Ok(())
     }
 
     fn set_clock(&self, to: Timestamp) -> Result<(), Error> {
@@ -223,6 +254,22 @@ mod tests {
         assert_eq!(host.list("/nowhere").unwrap(), Vec::<String>::new());
         assert!(matches!(host.ask(&Command::new("true", [""; 0])), Err(Error::NotLive { .. })));
         assert!(!host.live() && Real::new(Path::new("/")).live());
+    }
+
+    #[test]
+    fn a_command_beside_everything_else_is_told_once_it_has_ended() {
+        let host = Real::new(Path::new("/"));
+        assert_eq!(host.job("x").unwrap(), None);
+        host.start("x", &Command::new("sh", ["-c", "echo out; exit 3"])).unwrap();
+        let answer = loop {
+            match host.job("x").unwrap() {
+                Some(Job::Running) => host.sleep(Duration::from_millis(5)),
+                Some(Job::Ended(answer)) => break answer,
+                None => panic!("lost"),
+            }
+        };
+        assert_eq!((answer.status, answer.stdout.as_str()), (3, "out\n"));
+        assert_eq!(host.job("x").unwrap(), None);
     }
 
     #[test]

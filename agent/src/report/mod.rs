@@ -164,7 +164,12 @@ impl<'a> Reporter<'a> {
         self.voice.status("done");
     }
 
-    /// Something that does not stop the run, in one line.
+    /// Something worth knowing, in one line.
+    pub fn tell(&self, line: &str) {
+        self.voice.line(Level::Info, line);
+    }
+
+    /// Something that did not work and does not matter enough to stop.
     pub fn warn(&self, line: &str) {
         self.voice.line(Level::Warning, line);
     }

@@ -8,7 +8,7 @@ use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step =
-    Step { id: "cgroups", title: "memory cgroup", wanted: |_| true, check, apply };
+    Step { id: "cgroups", title: "memory cgroup", wanted: |_| true, check, apply, ahead: None };
 
 const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
 const FLAG: &str = "cgroup_enable=memory";

@@ -8,7 +8,8 @@ use crate::plan::Context;
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step = Step { id: "clock", title: "clock floor", wanted: |_| true, check, apply };
+pub const STEP: Step =
+    Step { id: "clock", title: "clock floor", wanted: |_| true, check, apply, ahead: None };
 
 /// The latest moment that is known to have passed.
 fn floor(context: &Context) -> Option<Timestamp> {

@@ -8,7 +8,7 @@ use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step =
-    Step { id: "done", title: "first boot complete", wanted: |_| true, check, apply };
+    Step { id: "done", title: "first boot complete", wanted: |_| true, check, apply, ahead: None };
 
 fn path() -> String {
     format!("{}/{}", names::STATE_DIR, names::DONE)

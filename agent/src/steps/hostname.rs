@@ -7,8 +7,14 @@ use crate::render::{CLOUD, HOSTNAME, HOSTS, hosts};
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "hostname", title: "host name and hosts file", wanted: |_| true, check, apply };
+pub const STEP: Step = Step {
+    id: "hostname",
+    title: "host name and hosts file",
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 /// The running name (proc(5)).
 const RUNNING: &str = "/proc/sys/kernel/hostname";

@@ -7,8 +7,14 @@ use crate::render::{MODULE_NAMES, MODULES, SYSCTL, SYSCTLS};
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "kernel", title: "kernel modules and sysctl", wanted: |_| true, check, apply };
+pub const STEP: Step = Step {
+    id: "kernel",
+    title: "kernel modules and sysctl",
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
     let mut reasons = Vec::new();

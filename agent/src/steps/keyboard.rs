@@ -13,6 +13,7 @@ pub const STEP: Step = Step {
     wanted: |plan| plan.system.keyboard.is_some(),
     check,
     apply,
+    ahead: None,
 };
 
 /// Of the package console-setup; `--save-only` makes what the console loads at boot (setupcon(1)).

@@ -13,6 +13,7 @@ pub const STEP: Step = Step {
     wanted: |plan| plan.system.locale.is_some(),
     check,
     apply,
+    ahead: None,
 };
 
 /// Of the package `locales`.

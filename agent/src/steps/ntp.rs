@@ -13,6 +13,7 @@ pub const STEP: Step = Step {
     wanted: |plan| !plan.time.ntp.is_empty(),
     check,
     apply,
+    ahead: None,
 };
 
 const UNIT: &str = "systemd-timesyncd.service";

@@ -8,7 +8,7 @@ use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step =
-    Step { id: "scrub", title: "secrets scrubbed", wanted: |_| true, check, apply };
+    Step { id: "scrub", title: "secrets scrubbed", wanted: |_| true, check, apply, ahead: None };
 
 /// On the FAT: ours, and the user's password hash for Raspberry Pi OS, under each of its names (userconf-pi).
 const ON_CARD: [&str; 4] = [names::SECRETS, "userconf.txt", "userconf", "failed_userconf.txt"];

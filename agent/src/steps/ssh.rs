@@ -8,7 +8,7 @@ use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step =
-    Step { id: "ssh", title: "ssh", wanted: |plan| plan.user.is_some(), check, apply };
+    Step { id: "ssh", title: "ssh", wanted: |plan| plan.user.is_some(), check, apply, ahead: None };
 
 const UNIT: &str = "ssh.service";
 /// Ubuntu 22.10 and later start sshd from it; either is fine.

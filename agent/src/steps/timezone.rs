@@ -13,6 +13,7 @@ pub const STEP: Step = Step {
     wanted: |plan| plan.time.timezone.is_some(),
     check,
     apply,
+    ahead: None,
 };
 
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {

@@ -1,6 +1,6 @@
 //! Kubernetes' values.
 
-use super::one_of;
+use super::{host, one_of};
 use crate::plan::Role;
 
 /// A role's name.
@@ -47,6 +47,58 @@ pub fn version(value: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("`{value}` is not a Kubernetes version, as in `1.36` or `1.36.4`"))
+    }
+}
+
+/// Addresses for pods: large enough for a /24 per node, as kubeadm's controller manager gives them out, which makes at
+/// most 2^16 of them (kubeadm, `apis/kubeadm/validation`).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn pod_cidr(value: &str) -> Result<(), String> {
+    host::ipv4_network(value, 8..=23)
+}
+
+/// Addresses for services: at least ten, at most 2^20 (kubeadm, `apis/kubeadm/validation`).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn service_cidr(value: &str) -> Result<(), String> {
+    host::ipv4_network(value, 12..=28)
+}
+
+/// A registry with an optional path, `registry.example.org:5000/k8s`, and an optional scheme before it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn image_repository(value: &str) -> Result<(), String> {
+    let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
+    let scheme = value.strip_suffix(rest).unwrap_or_default();
+    let lower = rest.bytes().all(|b| {
+        b.is_ascii_lowercase()
+            || b.is_ascii_digit()
+            || matches!(b, b'.' | b'-' | b'_' | b'/' | b':')
+    });
+    let known = matches!(scheme, "" | "http://" | "https://");
+    if known && lower && !rest.ends_with('/') && host::url(&format!("http://{rest}")).is_ok() {
+        Ok(())
+    } else {
+        Err(format!("`{value}` is not a registry, as in `registry.example.org:5000/kubernetes`"))
+    }
+}
+
+/// OpenPGP public keys in ASCII armour (RFC 9580 §6.2).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn public_key(value: &str) -> Result<(), String> {
+    const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
+    let value = value.trim();
+    if value.starts_with(BEGIN) && value.ends_with(END) {
+        Ok(())
+    } else {
+        Err("is not an OpenPGP public key in ASCII armour".to_owned())
     }
 }
 
@@ -109,6 +161,17 @@ mod tests {
         }
         for bad in ["1", "v1.36", "1.36.4.1", "1.x", "latest", ""] {
             assert!(version(bad).is_err(), "{bad}");
+        }
+        assert_eq!(pod_cidr("10.244.0.0/16"), Ok(()));
+        for bad in ["10.244.0.1/16", "10.244.0.0/24", "fd00::/48", "10.0.0.0"] {
+            assert!(pod_cidr(bad).is_err(), "{bad}");
+        }
+        assert!(service_cidr("10.0.0.0/8").unwrap_err().contains("/12 to /28"));
+        for good in ["registry.k8s.io", "http://203.0.113.1/k8s", "r.example.org:5000/a/b"] {
+            assert_eq!(image_repository(good), Ok(()), "{good}");
+        }
+        for bad in ["", "ftp://a/b", "a/b/", "A/b", "a b", "http://"] {
+            assert!(image_repository(bad).is_err(), "{bad}");
         }
         assert_eq!(token("abcdef.0123456789abcdef"), Ok(()));
         assert!(!token("ABCDEF.0123456789abcdef").unwrap_err().contains("ABCDEF"));

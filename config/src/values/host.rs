@@ -1,6 +1,7 @@
 //! Names and addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
 /// One label of RFC 1123 §2.1, as Kubernetes wants node names: 1 to 63 of `a-z0-9-`, no hyphen at either end.
 ///
@@ -147,6 +148,31 @@ pub fn contains(cidr: &str, ip: &str) -> bool {
         (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
         (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
         _ => false,
+    }
+}
+
+/// Whether two networks have an address in common; `false` where either cannot be read.
+pub fn overlap(a: &str, b: &str) -> bool {
+    let start = |cidr: &str| cidr.split('/').next().unwrap_or_default().to_owned();
+    contains(a, &start(b)) || contains(b, &start(a))
+}
+
+/// An IPv4 network, `10.244.0.0/16`: no bit set behind the prefix, whose length is within `prefixes`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn ipv4_network(value: &str, prefixes: RangeInclusive<u8>) -> Result<(), String> {
+    let (ip, prefix) = parse_cidr(value)?;
+    let IpAddr::V4(ip) = ip else { return Err(format!("`{value}` is not an IPv4 network")) };
+    if !prefixes.contains(&prefix) {
+        let (least, most) = prefixes.into_inner();
+        return Err(format!("`{value}`: its prefix is not one of /{least} to /{most}"));
+    }
+    let network = Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << (32 - u32::from(prefix))));
+    if network == ip {
+        Ok(())
+    } else {
+        Err(format!("`{value}` is one address of the network `{network}/{prefix}`"))
     }
 }
 

@@ -7,12 +7,13 @@ mod programs;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::files::TEMPORARY;
-use super::{Access, Answer, Command, Error, Host, Kind, Lock, Look, Stat};
+use super::{Access, Answer, Command, Error, Host, Job, Kind, Lock, Look, Stat};
 use crate::report::{Level, Voice};
 pub use card::{HASH, PLAN, SECRETS};
 
@@ -49,6 +50,10 @@ pub struct Node {
     power_for: Cell<Option<usize>>,
     /// Every command that was run or asked, and every sleep.
     pub log: RefCell<Vec<String>>,
+    /// What runs beside everything else.
+    jobs: RefCell<BTreeMap<&'static str, Answer>>,
+    /// Who answers over TCP, and what: address and port, or only the port behind a `:`.
+    pub answering: RefCell<BTreeMap<String, Vec<u8>>>,
     /// As under `--root`.
     pub foreign: Cell<bool>,
     /// Every line that was said.
@@ -257,6 +262,22 @@ impl Look for Node {
         }
         programs::run(self, command)
     }
+
+    fn reach(&self, to: SocketAddr) -> Result<(), Error> {
+        self.converse(to, b"").map(|_| ())
+    }
+
+    fn converse(&self, to: SocketAddr, _: &[u8]) -> Result<Vec<u8>, Error> {
+        let answering = self.answering.borrow();
+        let answer =
+            answering.get(&to.to_string()).or_else(|| answering.get(&format!(":{}", to.port())));
+        let refused = || Error::Reach { to, source: std::io::Error::from_raw_os_error(111) };
+        answer.cloned().ok_or_else(refused)
+    }
+
+    fn job(&self, name: &str) -> Result<Option<Job>, Error> {
+        Ok(self.jobs.borrow_mut().remove(name).map(Job::Ended))
+    }
 }
 
 impl Host for Node {
@@ -325,6 +346,12 @@ impl Host for Node {
 
     fn run(&self, command: &Command) -> Result<Answer, Error> {
         self.ask(command)?.ok(command)
+    }
+
+    fn start(&self, name: &'static str, command: &Command) -> Result<(), Error> {
+        let answer = self.ask(command)?;
+        self.jobs.borrow_mut().insert(name, answer);
+        Ok(())
     }
 
     fn set_clock(&self, to: Timestamp) -> Result<(), Error> {

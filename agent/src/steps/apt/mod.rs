@@ -10,8 +10,14 @@ use crate::step::{Check, Notes, Step, Stop};
 use crate::steps::{edit, in_place, put};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "apt", title: "package mirror and proxy", wanted: |_| true, check, apply };
+pub const STEP: Step = Step {
+    id: "apt",
+    title: "package mirror and proxy",
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 /// Mirrors that we have put into the sources, one per line: without it nobody could tell ours from another's later.
 fn memory() -> String {

@@ -18,8 +18,14 @@ use manager::Manager;
 use work::Work;
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "network", title: "addresses and Wi-Fi", wanted: |_| true, check, apply };
+pub const STEP: Step = Step {
+    id: "network",
+    title: "addresses and Wi-Fi",
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 /// wpa_supplicant for one interface, where the manager does not start it itself.
 fn wpa_unit(interface: &str) -> String {

@@ -10,8 +10,14 @@ use crate::step::{Check, Notes, Step, Stop};
 use crate::steps::units;
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "root", title: "grown root file system", wanted: |_| true, check, apply };
+pub const STEP: Step = Step {
+    id: "root",
+    title: "grown root file system",
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 /// How long after the boot began it may take until something begins to grow it, in seconds.
 const PATIENCE_S: f64 = 180.0;

@@ -18,6 +18,7 @@ pub const STEP: Step = Step {
     wanted: |plan| plan.system.swap == Swap::Off,
     check,
     apply,
+    ahead: None,
 };
 
 /// What is swapped to at this moment (proc(5)): a heading, then one line each.

@@ -13,8 +13,14 @@ use crate::plan::Context;
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "user", title: "login user", wanted: |plan| plan.user.is_some(), check, apply };
+pub const STEP: Step = Step {
+    id: "user",
+    title: "login user",
+    wanted: |plan| plan.user.is_some(),
+    check,
+    apply,
+    ahead: None,
+};
 
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
     let Some(user) = &context.plan.user else { return Ok(Check::Satisfied) };
