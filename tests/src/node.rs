@@ -117,11 +117,11 @@ impl Workshop {
 pub struct Order(Vec<OsString>);
 
 impl Order {
-    /// A node with time zone and time server of all tests.
+    /// A node with time zone and time server of all tests, which is prepared only.
     #[must_use]
     pub fn new(role: &str, hostname: &str) -> Self {
         let words = ["--role", role, "--hostname", hostname, "--timezone", TIMEZONE, "--ntp", NTP];
-        Self(words.map(OsString::from).to_vec())
+        Self(words.map(OsString::from).to_vec()).with("--kubernetes", "none")
     }
 
     /// Nothing yet: what shall change of a card that is written already.

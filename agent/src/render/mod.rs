@@ -9,6 +9,7 @@ pub mod block;
 pub mod draft;
 pub mod fstab;
 pub mod hosts;
+pub mod kubeadm;
 pub mod locale_gen;
 pub mod network;
 pub mod variables;

@@ -9,10 +9,12 @@ use pikube_config::Role;
 
 mod cluster;
 mod extras;
+mod kubernetes;
 mod settings;
 
 pub use cluster::{ClusterArgs, InventoryArgs, InventoryCommand, InventoryFormat, KubeconfigArgs};
 pub use extras::ExtrasArgs;
+pub use kubernetes::{KubernetesArgs, RuntimePackagesArg};
 pub use settings::{SettingsArgs, SwapArg};
 
 // Headings of `--help`.
@@ -125,6 +127,10 @@ pub struct WriteArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
+    /// Which Kubernetes it gets.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+
     /// What else goes onto the boot partition.
     #[command(flatten)]
     pub extras: ExtrasArgs,
@@ -207,6 +213,10 @@ pub struct ConfigureArgs {
     /// What else the node shall be.
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// Which Kubernetes it gets.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
 
     /// What else goes onto the boot partition.
     #[command(flatten)]

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card};
 use super::write::{laptop, warn};
-use super::{clusters, dry_run, extras, settings};
+use super::{clusters, dry_run, extras, kubernetes, settings};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, NodeFiles, Prepared, Survey};
 use crate::card::{self, CardState, ReadCard, Request, System};
@@ -41,12 +41,12 @@ pub fn run(
     let read = card::read(&target.canonical)?;
     read.forget_cached();
     let survey = boot::survey(&read)?;
-    let (node, membership) = node(args, &settings, &read, &survey, console)?;
+    let (node, membership) = node(args, &settings, &read, &survey, console, interrupted)?;
     let card = Card { path: args.card.clone(), node, target };
     console.note(&format!("{} holds {}", card.name(), survey.os.name()));
     console.emit(&card.message());
     let prepared = [boot::prepare(&read, &survey.os, &card.node, &agents, &extras)?];
-    warn(&survey, &prepared, console);
+    warn(&prepared, console);
     let cards = [card];
     let Some(device) = device else {
         dry_run::show(&cards, &prepared, console);
@@ -119,11 +119,17 @@ fn node(
     read: &ReadCard,
     survey: &Survey,
     console: &Console,
+    interrupted: &Arc<AtomicBool>,
 ) -> Result<(NodeFiles, Membership), Failure> {
+    let asked = kubernetes::of(&args.kubernetes);
     let (hostname, role) = (args.hostname.as_deref(), args.role.map(Into::into));
     if let Some(before) = boot::existing(read)? {
         let now = moment::flashing();
-        let node = plan::changed(&before, hostname, role, settings, &laptop(), now)?;
+        let mut node = plan::changed(&before, hostname, role, settings, &laptop(), now)?;
+        if !asked.is_silent() {
+            node.plan.kubernetes = kubernetes::table(&asked, &survey.os, console, interrupted)?;
+        }
+        plan::clashes(&node.plan)?;
         let membership = known(args, &before, &node, console)?;
         return Ok((node, membership));
     }
@@ -139,12 +145,15 @@ fn node(
     let roles = enrolment.roles(&names, role);
     let identities: Vec<_> = names.into_iter().zip(roles).collect();
     let mut nodes = plan::nodes(&identities, settings, &laptop(), moment::flashing())?;
+    let table = kubernetes::table(&asked, &survey.os, console, interrupted)?;
     let mut membership = Membership::None;
-    if survey.os.bits == Bits::SixtyFour {
+    if survey.os.bits == Bits::SixtyFour || table.is_some() {
         enrolment.admit(&mut nodes)?.iter().for_each(|note| console.note(note));
         membership = Membership::New(Box::new(enrolment));
     }
     let mut node = nodes.remove(0);
+    node.plan.kubernetes = table;
+    plan::clashes(&node.plan)?;
     if !survey.os.has_locales() {
         plan::without_locale_defaults(&mut node, settings);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card};
 use super::receipt::{self, Source};
-use super::{clusters, dry_run, extras, images, settings};
+use super::{clusters, dry_run, extras, images, kubernetes, settings};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, Prepared, Survey};
 use crate::card::eject;
@@ -58,7 +58,13 @@ pub fn run(
         }
     }
     let mut enrolment = Some(enrolment);
-    if survey.os.bits == Bits::ThirtyTwo {
+    let table =
+        kubernetes::table(&kubernetes::of(&args.kubernetes), &survey.os, console, interrupted)?;
+    for card in &mut cards {
+        card.node.plan.kubernetes.clone_from(&table);
+        plan::clashes(&card.node.plan)?;
+    }
+    if survey.os.bits == Bits::ThirtyTwo && table.is_none() {
         // There is no Kubernetes on it: what would be in its hands is of no use to it.
         cards.iter_mut().for_each(|card| Enrolment::release(&mut card.node));
         enrolment = None;
@@ -81,7 +87,7 @@ pub fn run(
         .iter()
         .map(|card| boot::prepare(&head, &survey.os, &card.node, &agents, &extras))
         .collect::<Result<Vec<_>, _>>()?;
-    warn(&survey, &prepared, console);
+    warn(&prepared, console);
     if args.dry_run {
         dry_run::show(&cards, &prepared, console);
         return Ok(worst);
@@ -215,13 +221,7 @@ pub(super) fn laptop() -> Laptop {
 }
 
 /// What holds for all cards is said once.
-pub(super) fn warn(survey: &Survey, prepared: &[Prepared], console: &Console) {
-    if survey.os.bits == Bits::ThirtyTwo {
-        console.warn(&format!(
-            "{}: it is prepared without Kubernetes; for a node of a cluster use a 64-bit system",
-            survey.os.name()
-        ));
-    }
+pub(super) fn warn(prepared: &[Prepared], console: &Console) {
     let mut said: Vec<&str> = Vec::new();
     for warning in prepared.iter().flat_map(|prepared| &prepared.warnings) {
         if !said.contains(&warning.as_str()) {

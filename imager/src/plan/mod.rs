@@ -2,6 +2,7 @@
 
 mod changed;
 mod hostnames;
+mod kubernetes;
 mod laptop;
 mod locales;
 mod login;
@@ -21,6 +22,7 @@ use thiserror::Error;
 use crate::boot::NodeFiles;
 
 pub use changed::changed;
+pub use kubernetes::{KubernetesSettings, clashes, kubernetes};
 pub use laptop::Laptop;
 pub(crate) use laptop::home_of;
 pub use login::{Password, read_key_files, read_password};
@@ -80,6 +82,9 @@ pub enum PlanError {
     /// Settings that are wrong, all at once.
     #[error("{0}")]
     Settings(Problems),
+    /// A 32-bit system, and nothing says that an old Kubernetes will do.
+    #[error("{0} has no Kubernetes that is in support: 1.26 was the last with 32-bit ARM")]
+    ThirtyTwo(String),
     /// The system has no random numbers.
     #[error("hashing the password: {0}")]
     Hash(String),
@@ -105,6 +110,10 @@ impl PlanError {
             ),
             PlanError::Masters(_) => Some(
                 "without `--role`, the first card is the master and the others are workers".into(),
+            ),
+            PlanError::ThirtyTwo(_) => Some(
+                "use a 64-bit system, or `--legacy` for an old Kubernetes, or `--kubernetes none`"
+                    .into(),
             ),
             PlanError::Settings(_) | PlanError::Hash(_) | PlanError::File { .. } => None,
         }
