@@ -11,7 +11,7 @@ use crate::plan::{Context, Facts, boot_folder, steps};
 use crate::report::{Reporter, Systemd, Voice};
 use crate::step::Stop;
 
-const LOCK: &str = "/run/pikube/lock";
+pub(super) const LOCK: &str = "/run/pikube/lock";
 const CORRECT: &str = "correct it, or write a new plan to the card with `piflash configure`";
 
 /// The story, with its only ending that does not come from the plan: it cannot even begin.
@@ -161,4 +161,4 @@ fn one_line(problems: &Problems) -> String {
 #[cfg(test)]
 mod changed_plans;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,7 @@ pub mod apt_sources;
 pub mod authorized_keys;
 pub mod block;
 pub mod draft;
+pub mod flannel;
 pub mod fstab;
 pub mod hosts;
 pub mod kubeadm;
