@@ -5,12 +5,13 @@ use zeroize::Zeroizing;
 
 use super::{Member, list, socket};
 
-/// A Pi 3 takes long for what kubeadm gives four minutes.
+/// A Pi 3 takes long for what kubeadm gives four minutes. The first call of the API server comes before the wait for it
+/// (`phases/init/waitcontrolplane.go`: the administrator's binding), so that it needs as long as that.
 const TIMEOUTS: &str = "\
 timeouts:
   controlPlaneComponentHealthCheck: 15m0s
   kubeletHealthCheck: 10m0s
-  kubernetesAPICall: 3m0s
+  kubernetesAPICall: 15m0s
   etcdAPICall: 5m0s
 ";
 

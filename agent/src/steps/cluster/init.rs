@@ -27,18 +27,15 @@ const PKI: &str = "/etc/kubernetes/pki";
 const LIMIT: Duration = Duration::from_secs(3600);
 
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
-    if !member::is_marked(context, host)? {
-        return Ok(Check::Needed("`kubeadm init` has not ended well here".to_owned()));
-    }
-    let present = host.exists(kubectl::ADMIN)? && host.exists(kubectl::KUBELET)?;
-    Ok(if present {
-        Check::Satisfied
-    } else {
-        Check::Needed(format!("`{}` is gone", kubectl::ADMIN))
-    })
+    member::check(context, host, "kubeadm init", kubectl::ADMIN)
 }
 
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
+    if member::is_marked(context, host)? {
+        // The power went when all but the configuration's removal was done.
+        member::settle(context, host)?;
+        return Ok(Notes::new());
+    }
     if host.exists(kubeadm::PATH)? && leftovers::init_is_complete(host)? {
         leftovers::adopt(context, host)?;
         return Ok(vec![

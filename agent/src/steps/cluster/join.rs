@@ -25,17 +25,15 @@ pub const STEP: Step = Step {
 const LIMIT: Duration = Duration::from_secs(3600);
 
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
-    if !member::is_marked(context, host)? {
-        return Ok(Check::Needed("`kubeadm join` has not ended well here".to_owned()));
-    }
-    Ok(if host.exists(kubectl::KUBELET)? {
-        Check::Satisfied
-    } else {
-        Check::Needed(format!("`{}` is gone", kubectl::KUBELET))
-    })
+    member::check(context, host, "kubeadm join", kubectl::KUBELET)
 }
 
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
+    if member::is_marked(context, host)? {
+        // The power went when all but the configuration's removal was done.
+        member::settle(context, host)?;
+        return Ok(Notes::new());
+    }
     if host.exists(crate::render::kubeadm::PATH)? && leftovers::join_is_complete(context, host)? {
         leftovers::adopt(context, host)?;
         return Ok(vec!["an earlier run had joined the cluster already".into()]);

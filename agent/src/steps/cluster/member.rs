@@ -8,7 +8,7 @@ use super::{address, endpoint};
 use crate::host::{Access, Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::kubeadm::{self, Member};
-use crate::step::Stop;
+use crate::step::{Check, Stop};
 
 /// Written once kubeadm has ended well: what cannot be seen of a node from outside.
 pub const MARKER: &str = "/var/lib/pikube/member";
@@ -52,6 +52,27 @@ pub fn is_marked(context: &Context, host: &dyn Look) -> Result<bool, Stop> {
         format!("this node is of the cluster `{name}` that another CA has made"),
         "`sudo pikube-agent reset` takes it out of that; or write its card anew",
     ))
+}
+
+/// Whether the node has its place: kubeadm has ended well, and nothing is left of what it worked from.
+///
+/// # Errors
+/// As [`is_marked`].
+pub fn check(
+    context: &Context,
+    host: &dyn Look,
+    doing: &str,
+    kubeconfig: &str,
+) -> Result<Check, Stop> {
+    let mut reasons = Vec::new();
+    if !is_marked(context, host)? {
+        reasons.push(format!("`{doing}` has not ended well here"));
+    } else if host.exists(kubeadm::PATH)? {
+        reasons.push(format!("`{}` still holds the token", kubeadm::PATH));
+    } else if !host.exists(kubeconfig)? {
+        reasons.push(format!("`{kubeconfig}` is gone: somebody has reset the node"));
+    }
+    Ok(Check::of(reasons, false))
 }
 
 /// The Kubernetes that is installed, `1.36.4`.
