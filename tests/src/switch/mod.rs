@@ -186,6 +186,12 @@ impl Switch {
         Ok(std::fs::read_to_string(self.directory.path().join(dhcp::LOG))?)
     }
 
+    /// The namespace, for a thread that will enter it.
+    pub(crate) fn open_namespace(&self) -> Result<std::fs::File> {
+        let path = self.namespace();
+        std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))
+    }
+
     fn namespace(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/ns/net", self.holder.id()))
     }
