@@ -7,6 +7,7 @@
 //! * [`node`]: the whole story of one card: write, first boot, further boots
 //! * [`switch`]: a virtual network for several nodes, with a DHCP and DNS server
 //! * [`web`]: a web server on the laptop of a switch, with faults on demand
+//! * [`time_server`]: its clock, for the nodes
 //! * [`ssh`]: logging in to a node from the laptop of a switch
 //! * [`site`]: switch, machine, workshop and person together, for tests of nodes on a network
 //! * [`images`]: the images that `images/build.sh` made
@@ -23,4 +24,5 @@ pub mod probe;
 pub mod site;
 pub mod ssh;
 pub mod switch;
+pub mod time_server;
 pub mod web;

@@ -1,7 +1,7 @@
 //! The web server of a laptop: files of a folder over plain HTTP/1.1, for apt, containerd and the agent of the nodes on
 //! a switch; and, on demand, everything that goes wrong with web servers.
 //!
-//! A path is a file below the folder; `/v2/…` is an image registry (see [`content`]). Its threads are in the namespace
+//! A path is a file below the folder; `/v2/…` is an image registry (see [`content`]). Its socket is in the namespace
 //! of the switch, so every node reaches it at [`LAPTOP`] and, through its default route, at [`BEYOND`].
 //!
 //! [`LAPTOP`]: crate::switch::LAPTOP
@@ -64,32 +64,18 @@ impl Web {
     /// # Errors
     /// When the namespace cannot be entered or the port is taken.
     pub fn start(switch: &Switch, folder: &Path) -> Result<Self> {
-        let namespace = switch.open_namespace()?;
+        let listener = switch
+            .within(|| TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))))
+            .context("starting the web server")?;
+        listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared {
             folder: folder.canonicalize().with_context(|| format!("no {}", folder.display()))?,
             faults: Mutex::default(),
             log: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
-        let (ready, started) = std::sync::mpsc::channel();
         let of_thread = Arc::clone(&shared);
-        let listener = std::thread::spawn(move || {
-            let bound = rustix::thread::move_into_link_name_space(
-                std::os::fd::AsFd::as_fd(&namespace),
-                Some(rustix::thread::LinkNameSpaceType::Network),
-            )
-            .map_err(std::io::Error::from)
-            .and_then(|()| TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))))
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-            match bound {
-                Ok(listener) => {
-                    let _ = ready.send(Ok(()));
-                    listen(&listener, &of_thread);
-                }
-                Err(error) => drop(ready.send(Err(error))),
-            }
-        });
-        started.recv().context("the web server's thread")?.context("starting the web server")?;
+        let listener = std::thread::spawn(move || listen(&listener, &of_thread));
         Ok(Self { shared, listener: Some(listener) })
     }
 
