@@ -106,7 +106,7 @@ impl Node {
     pub fn lasting(&self) -> BTreeMap<String, (String, u32, (u32, u32))> {
         const TELL_TIME: [&str; 5] = [
             // An init that a power cut has hidden is adopted, and nobody keeps its words.
-            "/var/lib/pikube/kubeadm.log",
+            "/var/log/pikube/kubeadm.log",
             crate::journal::PATH,
             crate::report::PATH,
             "/boot/firmware/pikube-report.json",

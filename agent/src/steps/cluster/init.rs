@@ -102,7 +102,7 @@ pub fn run(
     verb: &'static str,
     limit: Duration,
 ) -> Result<Notes, Stop> {
-    let command = Command::new("kubeadm", [verb, "--config", kubeadm::PATH]).within(limit);
+    let command = Command::new("kubeadm", [verb, "--config", kubeadm::PATH, "--v=1"]).within(limit);
     // What the kernel still holds of the files above must not be lost while kubeadm builds on them.
     host.sync();
     let answer = host.ask(&command)?;

@@ -13,7 +13,7 @@ use crate::step::{Check, Stop};
 /// Written once kubeadm has ended well: what cannot be seen of a node from outside.
 pub const MARKER: &str = "/var/lib/pikube/member";
 /// What the last kubeadm said, for people.
-pub const LOG: &str = "/var/lib/pikube/kubeadm.log";
+pub const LOG: &str = "/var/log/pikube/kubeadm.log";
 
 /// The tables that every node of a cluster has.
 ///

@@ -86,7 +86,7 @@ const KNOWN: [Known; 20] = [
     Known {
         says: "ERROR SystemVerification]",
         means: "this kernel lacks what Kubernetes needs",
-        help: Some("`/var/lib/pikube/kubeadm.log` says what; use the kernel of the image"),
+        help: Some("`/var/log/pikube/kubeadm.log` says what; use the kernel of the image"),
     },
     Known { says: "ERROR CRI]", means: "the container runtime does not answer", help: None },
     Known { says: "ERROR ImagePull]", means: "an image could not be pulled", help: None },
