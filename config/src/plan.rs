@@ -105,6 +105,9 @@ pub struct Cluster {
     /// IP address behind the endpoint's name; absent where the master has none of its own, and `<master>.local` tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Whether `address` is one that the control planes share, which kube-vip keeps on one of them, and no node's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_ip: Option<bool>,
 }
 
 /// `[time]`
@@ -178,6 +181,7 @@ const KEYS: &[Key] = &[
     },
     Key { path: "cluster.master", kind: Kind::Text(host::hostname), need: Need::Optional },
     Key { path: "cluster.address", kind: Kind::Text(host::ip), need: Need::Optional },
+    Key { path: "cluster.virtual_ip", kind: Kind::Switch, need: Need::Optional },
     Key { path: "time.timezone", kind: Kind::Text(locale::timezone), need: Need::Optional },
     Key { path: "time.ntp", kind: Kind::Texts(host::server), need: Need::Optional },
     Key { path: "system.locale", kind: Kind::Text(locale::locale), need: Need::Optional },

@@ -2,6 +2,7 @@
 //!
 //! * [`cli`] → [`plan`]: what was asked for, as one firstboot plan per card; pure.
 //! * [`cluster`]: CA, token, inventory and kubeconfig, made before any node exists.
+//! * [`cluster_file`]: a whole cluster described in a file, with the words of the command line.
 //! * [`catalogue`]: operating systems by name.
 //! * [`image`]: source ► sniff ► decode ► the boot partition kept aside, everything else streamed.
 //! * [`boot`]: boot partition + plan ► edits ► its own FAT per card.
@@ -14,6 +15,7 @@ pub mod card;
 pub mod catalogue;
 pub mod cli;
 pub mod cluster;
+pub mod cluster_file;
 pub mod commands;
 pub mod failure;
 pub mod image;

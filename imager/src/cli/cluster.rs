@@ -1,8 +1,11 @@
 //! Which cluster, and what there is to know about it: clap types only.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::NODE;
+// Heading of `--help`.
+const CLUSTER: &str = "Cluster";
 
 /// `piflash kubeconfig --help`
 pub(super) const KUBECONFIG: &str = "\
@@ -15,12 +18,34 @@ renew them, call it again. Whoever has the file may do everything in the cluster
 #[derive(Debug, Clone, Default, Args)]
 pub struct ClusterArgs {
     /// Name of the cluster, where there are several [default: pikube]
-    #[arg(help_heading = NODE, long, value_name = "NAME")]
+    #[arg(help_heading = CLUSTER, long, value_name = "NAME")]
     pub cluster: Option<String>,
 
     /// Start over with a new cluster; the one of this name is set aside
-    #[arg(help_heading = NODE, long)]
+    #[arg(help_heading = CLUSTER, long)]
     pub new_cluster: bool,
+
+    /// Name that every node has for the API server, or `IP[:PORT]` of a load balancer [default: cp.CLUSTER.internal]
+    #[arg(help_heading = CLUSTER, long, value_name = "HOST[:PORT]")]
+    pub endpoint: Option<String>,
+
+    /// Free address that the control planes share (kube-vip), so that the cluster outlives one of them; in the network
+    /// of their own addresses
+    #[arg(help_heading = CLUSTER, long, value_name = "IP")]
+    pub virtual_ip: Option<String>,
+
+    /// File that describes a whole cluster: these options as keys, and a table `[[nodes]]` for each node. What is said
+    /// here as well wins
+    #[arg(help_heading = CLUSTER, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Write every node of `--config` that has no card yet, one card after the other or several at once
+    #[arg(help_heading = CLUSTER, long, requires = "config", conflicts_with = "hostname")]
+    pub all: bool,
+
+    /// With `--all`, write this node although it has a card, repeatable
+    #[arg(help_heading = CLUSTER, long, value_name = "NODE", requires = "all")]
+    pub again: Vec<String>,
 }
 
 /// `piflash inventory`

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pikube_config::Role;
 
@@ -11,11 +11,13 @@ mod cluster;
 mod extras;
 mod kubernetes;
 mod settings;
+mod words;
 
 pub use cluster::{ClusterArgs, InventoryArgs, InventoryCommand, InventoryFormat, KubeconfigArgs};
 pub use extras::ExtrasArgs;
 pub use kubernetes::{KubernetesArgs, RuntimePackagesArg};
 pub use settings::{SettingsArgs, SwapArg};
+pub use words::{Given, Words, is_switch, options};
 
 // Headings of `--help`.
 const IMAGE: &str = "Image";
@@ -69,7 +71,12 @@ impl Cli {
         if job.is_some_and(|word| command.find_subcommand(word).is_some() || word == "help") {
             line[1..=first].rotate_right(1);
         }
-        Self::try_parse_from(line)
+        let matches = Self::command().try_get_matches_from(line)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if let Some(write) = &mut cli.write {
+            write.given = Words::of(&matches);
+        }
+        Ok(cli)
     }
 }
 
@@ -98,7 +105,7 @@ pub enum Command {
 }
 
 /// The main job: `piflash [OPTIONS] CARD...`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 // Clap takes this for present where one of the group's is; with a flattened struct inside it fills no group by itself.
 #[group(args = ["cards"])]
 pub struct WriteArgs {
@@ -116,8 +123,8 @@ pub struct WriteArgs {
     pub role: Option<RoleArg>,
 
     /// Host name; with several cards one per card, as a list `fregate,black-pearl` or a range `pi[01-04]`
-    #[arg(help_heading = NODE, long, value_name = "NAME")]
-    pub hostname: String,
+    #[arg(help_heading = NODE, long, value_name = "NAME", required_unless_present = "config")]
+    pub hostname: Option<String>,
 
     /// Which cluster it is of.
     #[command(flatten)]
@@ -155,6 +162,10 @@ pub struct WriteArgs {
     /// Answer the question before writing with yes
     #[arg(help_heading = CARD, short, long)]
     pub yes: bool,
+
+    /// All of this, as it was typed.
+    #[arg(skip)]
+    pub given: Words,
 }
 
 /// An image and what it has to be.

@@ -7,11 +7,12 @@
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
-use pikube_config::{Cluster as ClusterPlan, Role};
+use pikube_config::{Cluster as ClusterPlan, FirstbootPlan, Role};
 
+use super::endpoint::Endpoint;
 use super::store::{Lock, check_name};
 use super::token::Token;
-use super::{Cluster, DEFAULT, Error, Node, PORT, Store, inventory};
+use super::{Cluster, DEFAULT, Error, Node, Store, inventory};
 use crate::boot::NodeFiles;
 
 /// How long before a token's end a person is told.
@@ -24,6 +25,10 @@ pub struct Wish {
     pub cluster: Option<String>,
     /// Start over where there is one of this name.
     pub new_cluster: bool,
+    /// Where its API server is, `host[:port]`. Absent: where it was, by default `cp.CLUSTER.internal`.
+    pub endpoint: Option<String>,
+    /// IP address that its control planes share. Absent: as it was, by default none.
+    pub virtual_ip: Option<String>,
 }
 
 /// What is known of a card once it is written.
@@ -53,6 +58,10 @@ pub struct Enrolment {
     /// Nobody holds what is only looked at.
     lock: Option<Lock>,
     cluster: Cluster,
+    /// What was asked for.
+    endpoint: Endpoint,
+    /// Nodes that are described, but have no card yet.
+    expected: Vec<Node>,
     origin: Origin,
     aside: Option<PathBuf>,
     now: Timestamp,
@@ -80,7 +89,9 @@ impl Enrolment {
             Some(old) => (Cluster::generate(name, now)?, Origin::Anew(old.nodes.len())),
             None => (Cluster::generate(name, now)?, Origin::Made),
         };
-        Ok(Self { store, lock, cluster, origin, aside: None, now })
+        let endpoint = cluster.endpoint.changed(wish)?;
+        let expected = Vec::new();
+        Ok(Self { store, lock, cluster, endpoint, expected, origin, aside: None, now })
     }
 
     /// How many nodes the cluster has that would be set aside.
@@ -97,33 +108,77 @@ impl Enrolment {
     }
 
     /// The role of each name; see [`inventory`](Node).
-    pub fn roles(&self, names: &[String], asked: Option<Role>) -> Vec<Role> {
-        inventory::roles(&self.cluster.nodes, names, asked)
+    pub fn roles(&self, names: &[(String, Option<Role>)]) -> Vec<Role> {
+        inventory::roles(&self.cluster.nodes, names)
+    }
+
+    /// Names with their roles, where the same role, or none, was asked for all of them.
+    pub fn identities(&self, names: Vec<String>, asked: Option<Role>) -> Vec<(String, Role)> {
+        let asked: Vec<_> = names.iter().map(|name| (name.clone(), asked)).collect();
+        names.into_iter().zip(self.roles(&asked)).collect()
+    }
+
+    /// Its nodes, before this run. None where it is made anew.
+    pub fn nodes(&self) -> &[Node] {
+        &self.cluster.nodes
+    }
+
+    /// Looks at nodes that shall come into the cluster, now or with later cards.
+    ///
+    /// # Errors
+    /// A clash with a node of the cluster, or of one of them with another.
+    pub fn expect<'a>(
+        &mut self,
+        plans: impl Iterator<Item = &'a FirstbootPlan>,
+    ) -> Result<(), Error> {
+        let mut all = self.cluster.nodes.clone();
+        for plan in plans {
+            self.endpoint.check(plan)?;
+            let new = Node::of(plan);
+            inventory::admit(&self.cluster.name, &all, &new)?;
+            // What is on a card counts more than what shall be on one.
+            if self.cluster.nodes.iter().all(|node| node.hostname != new.hostname) {
+                inventory::put(&mut all, new.clone());
+                self.expected.push(new);
+            }
+        }
+        Ok(())
     }
 
     /// Gives every node what it needs of the cluster; what a person should know about it.
     ///
     /// # Errors
     /// A clash with another node; a token that has run out.
-    pub fn admit(&mut self, nodes: &mut [NodeFiles]) -> Result<Vec<String>, Error> {
+    pub fn admit<'a>(
+        &mut self,
+        nodes: impl Iterator<Item = &'a mut NodeFiles>,
+    ) -> Result<Vec<String>, Error> {
+        let mut nodes: Vec<&mut NodeFiles> = nodes.collect();
         let mut notes = Vec::new();
+        let names: Vec<String> = nodes.iter().map(|node| node.plan.node.hostname.clone()).collect();
+        self.cluster.move_endpoint(self.endpoint.clone(), &names)?;
         let mut all = self.cluster.nodes.clone();
+        all.extend(self.expected.iter().filter(|node| !names.contains(&node.hostname)).cloned());
         for node in nodes.iter() {
+            self.endpoint.check(&node.plan)?;
             let new = Node::of(&node.plan);
             notes.extend(inventory::admit(&self.cluster.name, &all, &new)?);
             inventory::put(&mut all, new);
         }
-        notes.extend(self.renew_token(nodes)?);
+        notes.extend(self.renew_token(&nodes)?);
         let master = all.iter().find(|node| node.role == Role::Master);
+        let endpoint = &self.cluster.endpoint;
+        let address = endpoint.address().or_else(|| master.and_then(Node::address));
         let plan = ClusterPlan {
             name: self.cluster.name.clone(),
-            endpoint: Some(format!("{}:{PORT}", self.cluster.endpoint_name())),
+            endpoint: Some(endpoint.of(&self.cluster.name)),
             ca_hash: Some(self.cluster.ca_hash.clone()),
             token_expires: Some(self.cluster.token.expires),
             master: master.map(|node| node.hostname.clone()),
-            address: master.and_then(Node::address).map(|address| address.to_string()),
+            address: address.map(|address| address.to_string()),
+            virtual_ip: endpoint.virtual_ip.is_some().then_some(true),
         };
-        for node in nodes {
+        for node in &mut nodes {
             node.plan.cluster = Some(plan.clone());
             self.entrust(node);
         }
@@ -148,7 +203,7 @@ impl Enrolment {
     }
 
     /// The master's card brings the token into the cluster, so only with it can there be a new one.
-    fn renew_token(&mut self, nodes: &[NodeFiles]) -> Result<Option<String>, Error> {
+    fn renew_token(&mut self, nodes: &[&mut NodeFiles]) -> Result<Option<String>, Error> {
         let cluster = &mut self.cluster;
         let (name, expires) = (&cluster.name, cluster.token.expires);
         if !cluster.token.is_over(self.now) {
@@ -198,7 +253,9 @@ impl Enrolment {
     /// Whether nodes would wait for a master of which there is no card; what to do about it.
     pub fn lacks_master(&self) -> Option<String> {
         let name = &self.cluster.name;
-        let lacks = !self.cluster.nodes.is_empty() && self.cluster.master().is_none();
+        let is_master = |node: &Node| node.role == Role::Master;
+        let lacks = !self.cluster.nodes.is_empty()
+            && !self.cluster.nodes.iter().chain(&self.expected).any(is_master);
         lacks.then(|| format!("cluster `{name}` has no master: its nodes wait until there is one, `--role master` writes its card"))
     }
 

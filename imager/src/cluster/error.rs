@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::ApiError;
+
 /// No message quotes a secret.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -96,6 +98,16 @@ pub enum Error {
         /// The ways out.
         help: String,
     },
+    /// The API server did not do it.
+    #[error("{doing} of cluster `{cluster}`")]
+    Api {
+        /// What was attempted.
+        doing: &'static str,
+        /// The cluster.
+        cluster: String,
+        /// Why it did not work.
+        source: ApiError,
+    },
     /// A kubeconfig that cannot be added to.
     #[error("adding to `{path}`: {message}")]
     Merge {
@@ -127,6 +139,7 @@ impl Error {
             Error::Unknown(name) => {
                 Some(format!("`piflash --cluster {name} --hostname NAME CARD` begins one"))
             }
+            Error::Api { source, .. } => source.help(),
             Error::Refused { help, .. } | Error::Merge { help, .. } => Some(help.clone()),
             _ => None,
         }

@@ -58,11 +58,13 @@ impl Node {
     }
 }
 
-/// The role of each name where nothing else is said: a name that is known keeps its role, the first card of a cluster
-/// is the master, later ones are workers.
-pub(super) fn roles(nodes: &[Node], names: &[String], asked: Option<Role>) -> Vec<Role> {
-    let mut has_master = nodes.iter().any(|node| node.role == Role::Master);
-    let role = |name: &String| {
+/// The role of each name, with the one that was asked for. Where none was: a name that is known keeps its role, the first
+/// card of a cluster is the master unless another is named so, later ones are workers.
+pub(super) fn roles(nodes: &[Node], names: &[(String, Option<Role>)]) -> Vec<Role> {
+    let master = |role: &Option<Role>| *role == Some(Role::Master);
+    let mut has_master = nodes.iter().any(|node| node.role == Role::Master)
+        || names.iter().any(|(_, asked)| master(asked));
+    let role = |(name, asked): &(String, Option<Role>)| {
         let known = nodes.iter().find(|node| node.hostname == *name).map(|node| node.role);
         let role = asked.or(known).unwrap_or(match has_master {
             true => Role::Worker,
@@ -171,13 +173,17 @@ mod tests {
 
     #[test]
     fn the_first_card_is_the_master_and_names_keep_their_role() {
-        let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let asked = |text: &str, role: Option<Role>| -> Vec<(String, Option<Role>)> {
+            text.split(' ').map(|name| (name.to_owned(), role)).collect()
+        };
         let (master, worker, more) = (Role::Master, Role::Worker, Role::ControlPlane);
-        assert_eq!(roles(&[], &names("a b c"), None), [master, worker, worker]);
-        assert_eq!(roles(&[], &names("a b"), Some(worker)), [worker, worker]);
+        assert_eq!(roles(&[], &asked("a b c", None)), [master, worker, worker]);
+        assert_eq!(roles(&[], &asked("a b", Some(worker))), [worker, worker]);
         let known = [node("m", master, None), node("c", more, None)];
-        assert_eq!(roles(&known, &names("m c w"), None), [master, more, worker]);
-        assert_eq!(roles(&known[1..], &names("x c y"), None), [master, more, worker]);
+        assert_eq!(roles(&known, &asked("m c w", None)), [master, more, worker]);
+        assert_eq!(roles(&known[1..], &asked("x c y", None)), [master, more, worker]);
+        let named = [asked("a", None), asked("b", Some(master)), asked("c", None)].concat();
+        assert_eq!(roles(&[], &named), [worker, master, worker]);
     }
 
     #[test]

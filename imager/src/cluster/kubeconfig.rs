@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use pikube_config::Role;
 use pikube_config::values::host;
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
@@ -33,32 +34,47 @@ pub struct Kubeconfig {
     pub until: Date,
 }
 
-/// URL of the API server: of the host asked for, else of the master's static address, else of its name.
+/// URL of the API server: of the host asked for, else of the endpoint's own address, else of the master's static one,
+/// else of the master's name.
 ///
 /// # Errors
 /// It is no host; there is no master yet.
 pub fn server(cluster: &Cluster, asked: Option<&str>) -> Result<String, Error> {
+    // There is always one.
+    Ok(servers(cluster, asked)?.swap_remove(0))
+}
+
+/// URLs of all API servers that may answer, the likeliest first; only that of the host asked for, where one is.
+///
+/// # Errors
+/// It is no host; there is none yet.
+pub(super) fn servers(cluster: &Cluster, asked: Option<&str>) -> Result<Vec<String>, Error> {
     if let Some(asked) = asked {
         let wrong = |message| Error::Value { option: "`--server`", message };
         let bare = asked.strip_prefix("https://").unwrap_or(asked).trim_end_matches('/');
-        return match host::server(bare) {
-            Ok(()) => Ok(url(bare)),
+        let asked = match host::server(bare) {
+            Ok(()) => url(bare),
             Err(message) => match host::endpoint(bare) {
-                Ok(()) => Ok(format!("https://{bare}")),
-                Err(_) => Err(wrong(message)),
+                Ok(()) => format!("https://{bare}"),
+                Err(_) => return Err(wrong(message)),
             },
         };
+        return Ok(vec![asked]);
     }
-    match cluster.master() {
-        Some(master) => Ok(match master.address() {
-            Some(address) => url(&address.to_string()),
-            None => url(&format!("{}.local", master.hostname)),
-        }),
-        None => Err(Error::Refused {
+    let own = cluster.endpoint.own_server().map(|own| format!("https://{own}"));
+    let of = |role: Role| cluster.nodes.iter().filter(move |node| node.role == role);
+    let nodes = of(Role::Master).chain(of(Role::ControlPlane)).map(|node| match node.address() {
+        Some(address) => url(&address.to_string()),
+        None => url(&format!("{}.local", node.hostname)),
+    });
+    let servers: Vec<String> = own.into_iter().chain(nodes).collect();
+    if servers.is_empty() {
+        return Err(Error::Refused {
             message: format!("cluster `{}` has no master yet", cluster.name),
             help: "write the master's card, or say where the API server is with `--server`".into(),
-        }),
+        });
     }
+    Ok(servers)
 }
 
 fn url(host: &str) -> String {

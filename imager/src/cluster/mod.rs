@@ -4,8 +4,11 @@
 //! * [`Enrolment`]: the cards of one run become nodes of a cluster.
 //! * [`inventory`](Node): the nodes that there are.
 //! * [`Kubeconfig`]: how a person gets in.
+//! * [`ApiToken`]: what the API server of a cluster that is up knows of its tokens.
 
 mod ansible;
+mod api;
+mod endpoint;
 mod enrolment;
 mod error;
 mod folder;
@@ -17,6 +20,7 @@ mod owner;
 mod renaming;
 mod store;
 mod token;
+mod tokens;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,9 +28,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use pikube_config::Role;
 
+use endpoint::Endpoint;
 use identity::Identity;
 use token::Token;
 
+pub use api::{ApiError, ApiToken};
 pub use enrolment::{Enrolment, Facts, Wish};
 pub use error::Error;
 pub use inventory::Node;
@@ -47,6 +53,7 @@ const PORT: u16 = 6443;
 pub struct Cluster {
     name: String,
     created_at: Timestamp,
+    endpoint: Endpoint,
     nodes: Vec<Node>,
     identity: Identity,
     ca_hash: String,
@@ -69,8 +76,8 @@ impl Cluster {
         let identity = Identity::generate(now).map_err(|error| failed(error.to_string()))?;
         let ca_hash = identity.ca_hash().map_err(|error| failed(error.to_string()))?;
         let token = Token::generate(now).map_err(|error| failed(error.to_string()))?;
-        let (name, nodes) = (name.to_owned(), Vec::new());
-        Ok(Self { name, created_at: now, nodes, identity, ca_hash, token })
+        let (name, nodes, endpoint) = (name.to_owned(), Vec::new(), Endpoint::default());
+        Ok(Self { name, created_at: now, endpoint, nodes, identity, ca_hash, token })
     }
 
     /// One that is kept.
@@ -125,6 +132,7 @@ impl Cluster {
     ) -> Result<Self, Error> {
         Self::change(store, name, |cluster| {
             if let Some(address) = address {
+                cluster.endpoint.leaves(address, hostname)?;
                 inventory::clash(&cluster.name, &cluster.nodes, hostname, address)?;
             }
             cluster.node(hostname)?.addresses = address.into_iter().collect();
@@ -175,6 +183,6 @@ impl Cluster {
 
     /// Name of the API server, which every node has in `/etc/hosts`: static Go programs cannot resolve `.local`.
     fn endpoint_name(&self) -> String {
-        format!("cp.{}.internal", self.name)
+        self.endpoint.tls_name(&self.name)
     }
 }

@@ -29,4 +29,9 @@ impl Owner {
         }
         Self { uid: uid.as_raw(), gid: gid.as_raw(), home: set("HOME").map(PathBuf::from) }
     }
+
+    /// The home folder, where it is known.
+    pub fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
 }

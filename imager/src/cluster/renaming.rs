@@ -40,6 +40,7 @@ impl Renaming {
         }
         let lock = if look_only { None } else { Some(store.lock(&of.name)?) };
         let Some(cluster) = find(&store)? else { return Ok(None) };
+        cluster.endpoint.check(new)?;
         let new = Node::of(new);
         if new.hostname != before && cluster.nodes.iter().any(|node| node.hostname == new.hostname)
         {

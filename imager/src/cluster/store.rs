@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::endpoint::Endpoint;
 use super::folder::Folder;
 use super::identity::{Identity, Pair};
 use super::token::Token;
@@ -49,6 +50,9 @@ struct ClusterFile {
     version: i64,
     name: String,
     created_at: Timestamp,
+    /// Absent where it is the usual one; a `piflash` that does not know it must not write cards.
+    #[serde(default, skip_serializing_if = "is_default")]
+    endpoint: Endpoint,
     #[serde(default, rename = "node")]
     nodes: Vec<Node>,
 }
@@ -58,6 +62,10 @@ struct ClusterFile {
 struct TokenFile {
     token: Zeroizing<String>,
     expires: Timestamp,
+}
+
+fn is_default(endpoint: &Endpoint) -> bool {
+    *endpoint == Endpoint::default()
 }
 
 impl Store {
@@ -140,8 +148,8 @@ impl Store {
             identity.ca_hash().map_err(|_| broken(&folder, "ca.key", "it is no key of a CA"))?;
         let token =
             Token { text: SecretString::from(token.token.as_str()), expires: token.expires };
-        let (name, created_at, nodes) = (file.name, file.created_at, file.nodes);
-        Ok(Some(Cluster { name, created_at, nodes, identity, ca_hash, token }))
+        let ClusterFile { name, created_at, endpoint, nodes, .. } = file;
+        Ok(Some(Cluster { name, created_at, endpoint, nodes, identity, ca_hash, token }))
     }
 
     /// Keeps a cluster that is not kept yet.
@@ -256,6 +264,7 @@ fn write_nodes(folder: &Folder, cluster: &Cluster) -> Result<(), Error> {
         version: VERSION,
         name: cluster.name.clone(),
         created_at: cluster.created_at,
+        endpoint: cluster.endpoint.clone(),
         nodes: cluster.nodes.clone(),
     };
     write(folder, CLUSTER, &file)

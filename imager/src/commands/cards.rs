@@ -1,25 +1,40 @@
 //! The cards of one run: looked at, asked about, opened. Each has its node, and fails alone.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
-use crate::boot::NodeFiles;
+use crate::boot::{Extras, NodeFiles};
 use crate::card::{self, Device, Kind, Request, System, Target, guard};
 use crate::cli::WriteArgs;
 use crate::failure::{Exit, Failure};
+use crate::plan::Settings;
 use crate::progress::json::Message;
 use crate::progress::{Answer, Console, Followed};
+
+/// What a card shall become.
+pub(super) struct Order {
+    pub(super) node: NodeFiles,
+    /// What was asked for, beside this computer's own settings.
+    pub(super) settings: Rc<Settings>,
+    pub(super) extras: Rc<Extras>,
+}
 
 /// One card and the node that it becomes.
 pub(super) struct Card {
     pub(super) path: PathBuf,
-    pub(super) node: NodeFiles,
+    pub(super) order: Order,
     pub(super) target: Target,
 }
 
 impl Card {
     pub(super) fn hostname(&self) -> &str {
-        &self.node.plan.node.hostname
+        &self.order.node.plan.node.hostname
+    }
+
+    /// The files of its node.
+    pub(super) fn node(&self) -> &NodeFiles {
+        &self.order.node
     }
 
     /// The path for messages.
@@ -42,7 +57,7 @@ impl Card {
         Message::Target {
             card: self.name(),
             node: self.hostname(),
-            role: self.node.plan.node.role,
+            role: self.node().plan.node.role,
             kind: match self.target.kind {
                 Kind::Block => "block",
                 Kind::File => "file",
@@ -63,21 +78,22 @@ impl Card {
 /// A card that is given twice.
 pub(super) fn look(
     args: &WriteArgs,
-    nodes: Vec<NodeFiles>,
+    orders: Vec<Order>,
     request: &Request,
     console: &Console,
 ) -> Result<(Vec<Card>, Exit), Failure> {
     let mut cards: Vec<Card> = Vec::new();
     let mut worst = Exit::Done;
-    for (path, node) in args.cards.iter().zip(nodes) {
+    for (path, order) in args.cards.iter().zip(orders) {
         match target(path, args.force, request) {
             Ok(target) if cards.iter().any(|card| card.target.canonical == target.canonical) => {
                 let message = format!("card `{}` is given twice", path.display());
                 return Err(Failure::new(Exit::Usage, message));
             }
-            Ok(target) => cards.push(Card { path: path.clone(), node, target }),
+            Ok(target) => cards.push(Card { path: path.clone(), order, target }),
             Err(failure) => {
-                console.fail_card(&path.display().to_string(), &node.plan.node.hostname, &failure);
+                let node = &order.node.plan.node.hostname;
+                console.fail_card(&path.display().to_string(), node, &failure);
                 worst = worst.max(failure.exit);
             }
         }
@@ -115,7 +131,7 @@ pub(super) fn confirm_loss(
     let lines: Vec<String> = cards
         .iter()
         .map(|card| {
-            let role = card.node.plan.node.role.name();
+            let role = card.node().plan.node.role.name();
             format!("  {} -> {} ({role})", card.target.describe(), card.hostname())
         })
         .collect();

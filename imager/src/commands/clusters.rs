@@ -1,5 +1,6 @@
 //! Where this person's clusters are.
 
+use crate::cli::ClusterArgs;
 use crate::cluster::{Enrolment, Error, Owner, Store, Wish};
 use crate::failure::{Exit, Failure};
 use jiff::Timestamp;
@@ -11,6 +12,16 @@ use jiff::Timestamp;
 pub(super) fn store() -> Result<Store, Error> {
     let variable = |name: &str| std::env::var(name).ok();
     Store::find(Owner::ask("/".as_ref(), variable), variable)
+}
+
+/// Which cluster the arguments ask for.
+pub(super) fn wish(args: &ClusterArgs) -> Wish {
+    Wish {
+        cluster: args.cluster.clone(),
+        new_cluster: args.new_cluster,
+        endpoint: args.endpoint.clone(),
+        virtual_ip: args.virtual_ip.clone(),
+    }
 }
 
 /// Takes the cluster of this run.

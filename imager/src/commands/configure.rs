@@ -3,10 +3,11 @@
 //! Only the files of the boot partition change, and of these only what must: the same settings again change no byte. The
 //! node notices at its next boot.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::cards::{self, Card};
+use super::cards::{self, Card, Order};
 use super::write::{laptop, warn};
 use super::{clusters, dry_run, extras, kubernetes, settings};
 use crate::agents::Agents;
@@ -42,10 +43,11 @@ pub fn run(
     read.forget_cached();
     let survey = boot::survey(&read)?;
     let (node, membership) = node(args, &settings, &read, &survey, console, interrupted)?;
-    let card = Card { path: args.card.clone(), node, target };
+    let order = Order { node, settings: Rc::new(settings), extras: Rc::new(extras) };
+    let card = Card { path: args.card.clone(), order, target };
     console.note(&format!("{} holds {}", card.name(), survey.os.name()));
     console.emit(&card.message());
-    let prepared = [boot::prepare(&read, &survey.os, &card.node, &agents, &extras)?];
+    let prepared = [boot::prepare(&read, &survey.os, card.node(), &agents, &card.order.extras)?];
     warn(&prepared, console);
     let cards = [card];
     let Some(device) = device else {
@@ -90,7 +92,7 @@ impl Membership {
     /// Saves what must not be lost before the card can boot.
     fn before(mut self, card: &Card) -> Result<Self, Failure> {
         if let Membership::New(enrolment) = &mut self {
-            enrolment.save(std::iter::once(&card.node))?;
+            enrolment.save(std::iter::once(card.node()))?;
         }
         Ok(self)
     }
@@ -105,7 +107,7 @@ impl Membership {
                 note.iter().for_each(|note| console.note(note));
                 enrolment.lacks_master().iter().for_each(|warning| console.warn(warning));
             }
-            Membership::Known(renaming) if changed => renaming.finish(&card.node.plan)?,
+            Membership::Known(renaming) if changed => renaming.finish(&card.node().plan)?,
             Membership::Known(_) | Membership::None => {}
         }
         Ok(())
@@ -140,15 +142,14 @@ fn node(
             .help("say what the node shall be with `--hostname`, and `--role` if you like"));
     };
     let names = plan::names(hostname, 1)?;
-    let wish = Wish { cluster: args.cluster.clone(), new_cluster: false };
+    let wish = Wish { cluster: args.cluster.clone(), ..Wish::default() };
     let mut enrolment = clusters::begin(&wish, args.dry_run)?;
-    let roles = enrolment.roles(&names, role);
-    let identities: Vec<_> = names.into_iter().zip(roles).collect();
+    let identities = enrolment.identities(names, role);
     let mut nodes = plan::nodes(&identities, settings, &laptop(), moment::flashing())?;
     let table = kubernetes::table(&asked, &survey.os, console, interrupted)?;
     let mut membership = Membership::None;
     if survey.os.bits == Bits::SixtyFour || table.is_some() {
-        enrolment.admit(&mut nodes)?.iter().for_each(|note| console.note(note));
+        enrolment.admit(nodes.iter_mut())?.iter().for_each(|note| console.note(note));
         membership = Membership::New(Box::new(enrolment));
     }
     let mut node = nodes.remove(0);

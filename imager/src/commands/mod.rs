@@ -15,4 +15,5 @@ pub mod manual;
 mod receipt;
 mod settings;
 pub mod verify;
+mod whole;
 pub mod write;

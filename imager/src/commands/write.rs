@@ -1,17 +1,18 @@
 //! The main job: image and settings in, prepared cards out.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::cards::{self, Card};
+use super::cards::{self, Card, Order};
 use super::receipt::{self, Source};
-use super::{clusters, dry_run, extras, images, kubernetes, settings};
+use super::{clusters, dry_run, extras, images, kubernetes, settings, whole};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, Prepared, Survey};
 use crate::card::eject;
 use crate::card::{self, Job, Options, Request, Written};
 use crate::cli::WriteArgs;
-use crate::cluster::{Enrolment, Facts, Wish};
+use crate::cluster::{Enrolment, Facts};
 use crate::failure::{Exit, Failure};
 use crate::image::{ByteSize, Head, Patch, Rest};
 use crate::moment;
@@ -19,7 +20,7 @@ use crate::plan::{self, Laptop};
 use crate::progress::Console;
 use crate::progress::json::{Message, Outcome};
 
-/// Writes the cards; nothing is touched before everything that can be wrong has been looked at.
+/// Writes the cards of a command line, or of a cluster's file.
 ///
 /// # Errors
 /// What stopped all cards. Cards that fail one by one are told on the console; the worst is returned as exit code.
@@ -28,23 +29,48 @@ pub fn run(
     console: &Console,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
-    let settings = settings::of(&args.settings)?;
-    let names = plan::names(&args.hostname, args.cards.len())?;
-    let wish =
-        Wish { cluster: args.cluster.cluster.clone(), new_cluster: args.cluster.new_cluster };
-    let mut enrolment = clusters::begin(&wish, args.dry_run)?;
-    let roles = enrolment.roles(&names, args.role.map(Into::into));
-    let identities: Vec<_> = names.into_iter().zip(roles).collect();
-    let mut nodes = plan::nodes(&identities, &settings, &laptop(), moment::flashing())?;
-    let notes = enrolment.admit(&mut nodes)?;
-    let extras = extras::of(&args.extras, console, interrupted)?;
+    match (&args.cluster.config, &args.hostname) {
+        (Some(file), _) => whole::run(args, file, console, interrupted),
+        (None, Some(hostname)) => {
+            let settings = settings::of(&args.settings)?;
+            let names = plan::names(hostname, args.cards.len())?;
+            let choose = |enrolment: &mut Enrolment| {
+                let identities = enrolment.identities(names, args.role.map(Into::into));
+                let nodes = plan::nodes(&identities, &settings, &laptop(), moment::flashing())?;
+                let settings = Rc::new(settings);
+                let extras = Rc::new(extras::of(&args.extras, console, interrupted)?);
+                let order =
+                    |node| Order { node, settings: settings.clone(), extras: extras.clone() };
+                Ok(nodes.into_iter().map(order).collect())
+            };
+            cards_of(args, choose, console, interrupted)
+        }
+        // Clap has refused it.
+        (None, None) => Err(Failure::new(Exit::Usage, "there is no host name")),
+    }
+}
+
+/// Writes cards at once; nothing is touched before everything that can be wrong has been looked at. `choose` tells what
+/// each shall become, as far as the cluster that has been taken does not.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn cards_of(
+    args: &WriteArgs,
+    choose: impl FnOnce(&mut Enrolment) -> Result<Vec<Order>, Failure>,
+    console: &Console,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<Exit, Failure> {
+    let mut enrolment = clusters::begin(&clusters::wish(&args.cluster), args.dry_run)?;
+    let mut orders = choose(&mut enrolment)?;
+    let notes = enrolment.admit(orders.iter_mut().map(|order| &mut order.node))?;
     let agents = Agents::of(args.agent_dir.as_deref())?;
     let image = images::open(&args.image, console, interrupted)?;
     let request = Request {
         image: image.identity().map(|identity| (image.path().to_owned(), identity)),
         image_bytes: image.size_bytes(),
     };
-    let (mut cards, worst) = cards::look(args, nodes, &request, console)?;
+    let (mut cards, worst) = cards::look(args, orders, &request, console)?;
     if cards.is_empty() {
         return Ok(worst);
     }
@@ -54,19 +80,19 @@ pub fn run(
     let survey = boot::survey(&head)?;
     if !survey.os.has_locales() {
         for card in &mut cards {
-            plan::without_locale_defaults(&mut card.node, &settings);
+            plan::without_locale_defaults(&mut card.order.node, &card.order.settings);
         }
     }
     let mut enrolment = Some(enrolment);
     let table =
         kubernetes::table(&kubernetes::of(&args.kubernetes), &survey.os, console, interrupted)?;
     for card in &mut cards {
-        card.node.plan.kubernetes.clone_from(&table);
-        plan::clashes(&card.node.plan)?;
+        card.order.node.plan.kubernetes.clone_from(&table);
+        plan::clashes(&card.node().plan)?;
     }
     if survey.os.bits == Bits::ThirtyTwo && table.is_none() {
         // There is no Kubernetes on it: what would be in its hands is of no use to it.
-        cards.iter_mut().for_each(|card| Enrolment::release(&mut card.node));
+        cards.iter_mut().for_each(|card| Enrolment::release(&mut card.order.node));
         enrolment = None;
     } else {
         notes.iter().for_each(|note| console.note(note));
@@ -77,7 +103,7 @@ pub fn run(
     for card in &cards {
         console.emit(&card.message());
     }
-    for card in cards.iter().filter(|card| !plan::has_login(&card.node)) {
+    for card in cards.iter().filter(|card| !plan::has_login(card.node())) {
         console.warn(&format!(
             "nobody can log in to `{}`: there is no ssh key and no password",
             card.hostname()
@@ -85,7 +111,7 @@ pub fn run(
     }
     let prepared = cards
         .iter()
-        .map(|card| boot::prepare(&head, &survey.os, &card.node, &agents, &extras))
+        .map(|card| boot::prepare(&head, &survey.os, card.node(), &agents, &card.order.extras))
         .collect::<Result<Vec<_>, _>>()?;
     warn(&prepared, console);
     if args.dry_run {
@@ -95,7 +121,7 @@ pub fn run(
     confirm_new_cluster(args, console, enrolment.as_ref(), interrupted)?;
     cards::confirm_loss(args, console, &cards, interrupted)?;
     if let Some(enrolment) = &mut enrolment
-        && let Some(aside) = enrolment.save(cards.iter().map(|card| &card.node))?
+        && let Some(aside) = enrolment.save(cards.iter().map(Card::node))?
     {
         console.note(&format!("the cluster before this one is set aside: {}", aside.display()));
     }

@@ -1,7 +1,7 @@
 //! The plan of a card that is written already, with some settings changed.
 
 use jiff::Timestamp;
-use pikube_config::{Role, Secrets};
+use pikube_config::{Cluster, Role, Secrets};
 
 use super::{Laptop, PlanError, Settings, nodes};
 use crate::boot::NodeFiles;
@@ -64,7 +64,10 @@ pub fn changed(
     }
     let address = super::static_addresses(plan).first().map(ToString::to_string);
     if let Some(cluster) = plan.cluster.as_mut().filter(|_| plan.node.role == Role::Master) {
-        (cluster.master, cluster.address) = (Some(plan.node.hostname.clone()), address);
+        cluster.master = Some(plan.node.hostname.clone());
+        if !has_own_address(cluster) {
+            cluster.address = address;
+        }
     }
     let secrets = &mut node.secrets;
     if settings.wifi.networks.is_empty() {
@@ -90,6 +93,13 @@ pub fn changed(
         plan.flashed_at = Some(now);
     }
     Ok(node)
+}
+
+/// Whether the API server is found at an address that is not the master's: a virtual one, or a load balancer's.
+fn has_own_address(cluster: &Cluster) -> bool {
+    let host = cluster.endpoint.as_deref().and_then(|endpoint| endpoint.rsplit_once(':'));
+    let is_ip = |host: &str| host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    cluster.virtual_ip == Some(true) || host.is_some_and(|(host, _)| is_ip(host))
 }
 
 #[cfg(test)]

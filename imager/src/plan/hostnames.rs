@@ -20,6 +20,15 @@ pub fn expand(expression: &str) -> Result<Vec<String>, PlanError> {
     Ok(names)
 }
 
+/// Several such expressions.
+///
+/// # Errors
+/// As of one.
+pub fn expand_all(expressions: &[String]) -> Result<Vec<String>, PlanError> {
+    let names = expressions.iter().map(|expression| expand(expression));
+    Ok(names.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,12 +22,13 @@ use thiserror::Error;
 use crate::boot::NodeFiles;
 
 pub use changed::changed;
+pub use hostnames::{expand as host_names, expand_all as host_names_of};
 pub use kubernetes::{KubernetesSettings, clashes, kubernetes};
 pub use laptop::Laptop;
 pub(crate) use laptop::home_of;
 pub use login::{Password, read_key_files, read_password};
-pub use network::NetworkSettings;
 pub(crate) use network::static_addresses;
+pub use network::{NetworkSettings, split_addresses};
 pub use wifi::{WifiSettings, read_passwords};
 
 /// Login user where the caller's own name cannot be one, as root's: the name that Raspberry Pi OS made usual.

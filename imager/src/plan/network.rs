@@ -92,6 +92,34 @@ pub(super) fn networks(
     networks
 }
 
+/// `--address` for several nodes, as each of them alone would have it.
+///
+/// # Errors
+/// What is wrong with an expression.
+pub fn split_addresses(addresses: &[String], nodes: usize) -> Result<Vec<Vec<String>>, String> {
+    let mut split = vec![Vec::new(); nodes];
+    for expression in addresses {
+        let (interface, range) = match expression.split_once('=') {
+            Some((interface, range)) => (format!("{interface}="), range),
+            None => (String::new(), expression.as_str()),
+        };
+        let each = match range {
+            DHCP => vec![DHCP.to_owned(); nodes],
+            range => ranges::expand(range, "addresses", "192.168.1.[21-24]/24")?,
+        };
+        if each.len() != nodes {
+            return Err(format!(
+                "`{expression}` has {} address(es) for {nodes} node(s)",
+                each.len()
+            ));
+        }
+        for (node, address) in split.iter_mut().zip(each) {
+            node.push(format!("{interface}{address}"));
+        }
+    }
+    Ok(split)
+}
+
 /// Static addresses of a node, that of the cluster's interface first.
 pub(crate) fn static_addresses(plan: &FirstbootPlan) -> Vec<IpAddr> {
     let mut addresses: Vec<_> = plan.network.addresses.iter().collect();

@@ -17,6 +17,7 @@
 //! | `diagnosis` | `piflash diagnose` | `card`, `booted`, `summary`, `report` (`pikube-report.json` as it is), `launch_log` |
 //! | `node` | per node of `piflash inventory` | `cluster`, `node`, `role`, `addresses`, `user`, `image`, `image_sha256`, `card_serial`, `written_at` |
 //! | `kubeconfig` | `piflash kubeconfig` | `context`, `server`, `valid_until`; `kubeconfig` (the text), or with `--merge` `path` and `backup` |
+//! | `left` | `--all`, where nodes have no card yet | `cluster`, `nodes` (names) |
 //! | `warning` | | `message` |
 //! | `error` | what stopped everything | `exit`, `class`, `message`, `help` |
 //! | `end` | always last | `exit` |
@@ -105,6 +106,10 @@ pub enum Message<'a> {
     },
     Node(Node<'a>),
     Kubeconfig(Kubeconfig<'a>),
+    Left {
+        cluster: &'a str,
+        nodes: &'a [String],
+    },
     Warning {
         message: &'a str,
     },

@@ -128,14 +128,37 @@ impl Console {
     /// # Errors
     /// Reading the answer.
     pub fn ask(&self, question: &str, interrupted: &AtomicBool) -> io::Result<Answer> {
-        eprint!("{question} [y/N] ");
+        let Some(line) = self.line(&format!("{question} [y/N] "), interrupted)? else {
+            return Ok(Answer::Interrupted);
+        };
+        Ok(match line.trim().to_lowercase().as_str() {
+            "y" | "yes" => Answer::Yes,
+            _ => Answer::No,
+        })
+    }
+
+    /// Waits until a person has done something and presses Enter; the end of the input is a no.
+    ///
+    /// # Errors
+    /// Reading the answer.
+    pub fn wait(&self, request: &str, interrupted: &AtomicBool) -> io::Result<Answer> {
+        Ok(match self.line(&format!("{request} "), interrupted)? {
+            None => Answer::Interrupted,
+            Some(line) if line.is_empty() => Answer::No,
+            Some(_) => Answer::Yes,
+        })
+    }
+
+    /// A line that a person types, with its end; `None` after Ctrl-C.
+    fn line(&self, prompt: &str, interrupted: &AtomicBool) -> io::Result<Option<String>> {
+        eprint!("{prompt}");
         io::stderr().flush()?;
         let stdin = io::stdin();
         // The flag's signal handler lets a read go on, so the read must not begin before there is something.
         loop {
             if interrupted.load(Ordering::Relaxed) {
                 eprintln!();
-                return Ok(Answer::Interrupted);
+                return Ok(None);
             }
             let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
             match poll(&mut ready, ASK_INTERVAL_MS) {
@@ -144,14 +167,11 @@ impl Console {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut answer = String::new();
-        if stdin.read_line(&mut answer)? == 0 {
+        let mut line = String::new();
+        if stdin.read_line(&mut line)? == 0 {
             eprintln!();
         }
-        Ok(match answer.trim().to_lowercase().as_str() {
-            "y" | "yes" => Answer::Yes,
-            _ => Answer::No,
-        })
+        Ok(Some(line))
     }
 
     /// Follows cards while they are written: bars on a terminal, else plain lines; objects for programs.
