@@ -116,8 +116,8 @@ mod tests {
         let without = |absent: &[&str]| {
             all.iter().copied().filter(|id| !absent.contains(id)).collect::<Vec<_>>()
         };
-        assert_eq!(ids(&master), without(&["join"]));
-        assert_eq!(ids(&worker), without(&["init", "kubeconfig", "pod-network"]));
+        assert_eq!(ids(&master), without(&["join", "virtual-ip"]));
+        assert_eq!(ids(&worker), without(&["init", "virtual-ip", "kubeconfig", "pod-network"]));
         assert_eq!(all.last(), Some(&"done"));
         let scrub = all.iter().position(|id| *id == "scrub");
         assert_eq!(scrub, Some(all.len() - 2), "secrets go when everything else is in place");

@@ -10,6 +10,7 @@ pub mod draft;
 pub mod flannel;
 pub mod fstab;
 pub mod hosts;
+pub mod kube_vip;
 pub mod kubeadm;
 pub mod locale_gen;
 pub mod network;

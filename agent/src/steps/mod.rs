@@ -26,7 +26,7 @@ use crate::render::File;
 use crate::step::Step;
 
 /// Every step there is; a plan has those that it wants.
-pub const ALL: [Step; 24] = [
+pub const ALL: [Step; 25] = [
     clock::STEP,
     cluster::board::STEP,
     root::STEP,
@@ -46,6 +46,7 @@ pub const ALL: [Step; 24] = [
     cluster::endpoint::STEP,
     cluster::init::STEP,
     cluster::join::STEP,
+    cluster::virtual_ip::STEP,
     cluster::kubeconfig::STEP,
     cluster::pod_network::STEP,
     cluster::ready::STEP,

@@ -24,6 +24,9 @@ pub const STEP: Step = Step {
 
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
     let Some((cluster, name)) = cluster(context) else { return Ok(Check::Satisfied) };
+    if name.parse::<Ipv4Addr>().is_ok() {
+        return Ok(Check::Satisfied);
+    }
     let now = written(host, name)?;
     let reason = match (now, fixed(cluster), context.plan.node.role) {
         (None, ..) => Some(format!("`{HOSTS}` has no address for `{name}`")),
@@ -49,6 +52,9 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
 /// Nobody knows the master's name: it is waited for.
 pub fn refresh(context: &Context, host: &dyn Host) -> Result<Option<Ipv4Addr>, Stop> {
     let Some((cluster, name)) = cluster(context) else { return Ok(None) };
+    if let Ok(address) = name.parse() {
+        return Ok(Some(address));
+    }
     let address = match (fixed(cluster), context.plan.node.role) {
         (Some(fixed), _) => fixed,
         (None, Role::Master) => address::own(context, host, None)?.address,
@@ -61,12 +67,19 @@ pub fn refresh(context: &Context, host: &dyn Host) -> Result<Option<Ipv4Addr>, S
 
 /// The address that `/etc/hosts` has for the API server.
 pub fn current(context: &Context, host: &dyn Look) -> Result<Option<Ipv4Addr>, Error> {
-    cluster(context).map_or(Ok(None), |(_, name)| written(host, name))
+    let Some((_, name)) = cluster(context) else { return Ok(None) };
+    name.parse().map_or_else(|_| written(host, name), |address| Ok(Some(address)))
 }
 
 fn cluster(context: &Context) -> Option<(&Cluster, &str)> {
     let cluster = context.plan.cluster.as_ref()?;
     Some((cluster, kubeadm::host(cluster.endpoint.as_deref()?)))
+}
+
+/// The port of the API server.
+pub fn port(cluster: &Cluster) -> u16 {
+    let endpoint = cluster.endpoint.as_deref().unwrap_or_default();
+    endpoint.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(6443)
 }
 
 /// The address that the card carries.

@@ -8,7 +8,7 @@ use pikube_config::{PodNetwork, Role};
 use super::member;
 use crate::host::{Answer, Command, Error, Host, Look};
 use crate::plan::Context;
-use crate::render::{flannel, kubeadm};
+use crate::render::{flannel, kube_vip, kubeadm};
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
@@ -64,7 +64,7 @@ fn absent(context: &Context, host: &dyn Look) -> Result<Vec<String>, Stop> {
 
 /// kubeadm's list: all of it on a control plane; a worker runs kube-proxy, and CoreDNS and the pod network perhaps.
 fn wanted(context: &Context, host: &dyn Look) -> Result<Vec<String>, Stop> {
-    let (kubernetes, _) = member::tables(context)?;
+    let (kubernetes, cluster) = member::tables(context)?;
     let version = format!("--kubernetes-version=v{}", member::version(context, host)?);
     let mut words = vec!["config".to_owned(), "images".to_owned(), "list".to_owned(), version];
     words.extend(kubernetes.images().map(|images| format!("--image-repository={images}")));
@@ -77,6 +77,9 @@ fn wanted(context: &Context, host: &dyn Look) -> Result<Vec<String>, Stop> {
         all.filter(|image| !is_worker || of_worker(image)).map(str::to_owned).collect();
     if kubernetes.pod_network == PodNetwork::Flannel {
         images.extend(flannel::images(kubernetes));
+    }
+    if cluster.virtual_ip == Some(true) && !is_worker {
+        images.push(kube_vip::image(kubernetes));
     }
     Ok(images)
 }

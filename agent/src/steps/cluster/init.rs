@@ -5,7 +5,7 @@ use std::time::Duration;
 use pikube_config::{Role, Secrets};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{endpoint, kubectl, leftovers, member, words};
+use super::{endpoint, kubectl, leftovers, member, virtual_ip, words};
 use crate::host::{Access, Command, Host, Look};
 use crate::plan::Context;
 use crate::render::kubeadm;
@@ -46,6 +46,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     endpoint::refresh(context, host)?;
     member::configure(context, host)?;
     identity(context, host)?;
+    virtual_ip::place(context, host, true)?;
     run(context, host, "init", LIMIT)
 }
 

@@ -53,9 +53,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
 fn wait_for_control_plane(context: &Context, host: &dyn Host) -> Result<(), Stop> {
     let (_, cluster) = member::tables(context)?;
     let Some(address) = endpoint::refresh(context, host)? else { return Ok(()) };
-    let endpoint = cluster.endpoint.as_deref().unwrap_or_default();
-    let port = endpoint.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(6443);
-    host.reach(SocketAddr::from((address, port))).map_err(|error| {
+    host.reach(SocketAddr::from((address, endpoint::port(cluster)))).map_err(|error| {
         let master = cluster.master.as_deref().unwrap_or("the master");
         Stop::Again(format!("waiting for the control plane, `{master}`: {error}"))
     })

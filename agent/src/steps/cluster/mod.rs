@@ -13,6 +13,7 @@ mod member;
 pub mod pod_network;
 mod probe;
 pub mod ready;
+pub mod virtual_ip;
 mod words;
 
 pub use kubeconfig::take_back as take_back_kubeconfig;
