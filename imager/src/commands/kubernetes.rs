@@ -43,7 +43,7 @@ pub(super) fn table(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Option<Kubernetes>, Failure> {
     let releases = Releases::from_environment(|name| std::env::var(name).ok())?;
-    let Some(mut table) = plan::kubernetes(asked, &releases, &os.name(), os.bits)? else {
+    let Some(mut table) = plan::kubernetes(asked, &releases, os)? else {
         return Ok(None);
     };
     if table.legacy {

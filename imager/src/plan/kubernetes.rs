@@ -7,7 +7,7 @@ use pikube_config::{
 };
 
 use super::PlanError;
-use crate::boot::Bits;
+use crate::boot::{Bits, Os, Release};
 use crate::catalogue::{Releases, minor};
 
 /// What a person asked for, still unchecked.
@@ -55,14 +55,14 @@ impl KubernetesSettings {
 pub fn kubernetes(
     asked: &KubernetesSettings,
     releases: &Releases,
-    system: &str,
-    bits: Bits,
+    os: &Os,
 ) -> Result<Option<Kubernetes>, PlanError> {
     if asked.is_none() {
         return Ok(None);
     }
+    let (system, bits) = (os.name(), os.bits);
     if bits == Bits::ThirtyTwo && !asked.legacy {
-        return Err(PlanError::ThirtyTwo(system.to_owned()));
+        return Err(PlanError::ThirtyTwo(system));
     }
     let mut problems = Problems::default();
     let mut note = |option: &str, checked: Result<(), String>| {
@@ -87,6 +87,9 @@ pub fn kubernetes(
     if host::overlap(&kubernetes.pod_cidr, &kubernetes.service_cidr) {
         let (pods, services) = (&kubernetes.pod_cidr, &kubernetes.service_cidr);
         note("--service-cidr", Err(format!("`{services}` overlaps with the pods', {pods}")));
+    }
+    if let Err(why) = runtime_of_os(&kubernetes, os) {
+        note("--runtime-packages", Err(why));
     }
     if asked.legacy && kubernetes.pod_network == PodNetwork::Calico {
         note("--pod-network", Err("Calico has no 32-bit images; use flannel".to_owned()));
@@ -117,6 +120,23 @@ fn known(asked: &KubernetesSettings, releases: &Releases, version: &str) -> Resu
         return Ok(());
     }
     Err(format!("`{version}` is not one of those in support: {}", releases.supported.join(", ")))
+}
+
+/// Whether the operating system's own containerd serves this Kubernetes: Debian 12 has 1.6, later ones have 1.7, and from
+/// Kubernetes 1.37 on it takes 2 (containerd's `RELEASES.md`; kubeadm's `ContainerRuntimeVersion`).
+fn runtime_of_os(kubernetes: &Kubernetes, os: &Os) -> Result<(), String> {
+    const FIRST_WITH_CONTAINERD_2: u32 = 37;
+    let old = matches!(os.release, Release::Buster | Release::Bullseye | Release::Bookworm);
+    if kubernetes.legacy || kubernetes.runtime_repository.is_some() {
+        return Ok(());
+    }
+    if old || kubernetes.minor() >= FIRST_WITH_CONTAINERD_2 {
+        let (system, version) = (os.name(), &kubernetes.version);
+        return Err(format!(
+            "{system} has a containerd that is too old for Kubernetes {version}; use Docker's"
+        ));
+    }
+    Ok(())
 }
 
 fn table(asked: &KubernetesSettings, releases: &Releases, version: &str) -> Kubernetes {
@@ -166,10 +186,40 @@ pub fn clashes(plan: &FirstbootPlan) -> Result<(), PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::{Family, Hook};
 
     fn plan(asked: &KubernetesSettings, bits: Bits) -> Result<Option<Kubernetes>, PlanError> {
         let releases = Releases::from_environment(|_| None).unwrap();
-        kubernetes(asked, &releases, "Some OS", bits)
+        kubernetes(asked, &releases, &os(bits, Release::Trixie))
+    }
+
+    fn os(bits: Bits, release: Release) -> Os {
+        Os {
+            family: Family::Debian,
+            release,
+            version: None,
+            mount: "/boot/firmware",
+            bits,
+            cmdline: "cmdline.txt".into(),
+            hook: Hook::SystemdRun,
+            cloud_init: false,
+            booted: false,
+        }
+    }
+
+    #[test]
+    fn a_containerd_that_is_too_old_is_refused_here_and_not_on_the_node() {
+        let releases = Releases::from_environment(|_| None).unwrap();
+        let own =
+            |version: &str| KubernetesSettings { runtime_of_os: true, ..self::version(version) };
+        for (version, release, good) in [
+            ("1.36", Release::Trixie, true),
+            ("1.37", Release::Trixie, false),
+            ("1.36", Release::Bookworm, false),
+        ] {
+            let found = kubernetes(&own(version), &releases, &os(Bits::SixtyFour, release));
+            assert_eq!(found.is_ok(), good, "{version} {release:?}");
+        }
     }
 
     fn version(version: &str) -> KubernetesSettings {
@@ -198,7 +248,8 @@ mod tests {
         let silent = KubernetesSettings::default();
         let error = plan(&silent, Bits::ThirtyTwo).unwrap_err();
         assert!(
-            error.to_string().contains("Some OS") && error.help().unwrap().contains("--legacy")
+            error.to_string().contains("Debian for Raspberry Pi trixie, 32 bit")
+                && error.help().unwrap().contains("--legacy")
         );
         let legacy = KubernetesSettings { legacy: true, ..silent };
         let table = plan(&legacy, Bits::ThirtyTwo).unwrap().unwrap();
