@@ -83,6 +83,12 @@ pub(crate) fn run_on(host: &dyn Host, voice: &dyn Voice) -> Result<String, Refus
     let steps = steps(&context.plan);
     let mut reporter = Reporter::new(host, voice, boot, &context.plan, &steps);
     reporter.begin(|step| journal.seconds(step));
+    if let Some(legacy) = context.plan.kubernetes.as_ref().filter(|kubernetes| kubernetes.legacy) {
+        reporter.warn(&format!(
+            "Kubernetes {} is out of support: it gets no fixes, not even for security",
+            legacy.version
+        ));
+    }
     for line in change.iter().flat_map(|change| &change.stays) {
         reporter.warn(line);
     }

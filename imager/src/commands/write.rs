@@ -228,7 +228,13 @@ fn finish(
     match result {
         Ok(written) => {
             let ejected = eject::eject(&card.target);
-            let receipt = receipt::of(&card.target, &written, source, ejected);
+            let receipt = receipt::of(
+                &card.target,
+                &written,
+                source,
+                ejected,
+                card.node().plan.kubernetes.as_ref(),
+            );
             console.result(&receipt::describe(&card.target, node, &receipt, ejected));
             let outcome = Outcome::Done { receipt: &receipt };
             console.emit(&Message::Result { card: name, node, ok: true, exit: 0, outcome });
