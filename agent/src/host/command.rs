@@ -13,8 +13,10 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 
-/// How much of a command's standard error an error keeps, in bytes.
+/// How much of what a command said an error keeps, in bytes.
 const STDERR_KEPT_BYTES: usize = 1024;
+/// How much of a command's standard error is heard, in bytes: apt-get explains each list and package that it cannot get.
+const STDERR_HEARD_BYTES: usize = 32 << 10;
 
 /// How long a command may take unless it says otherwise, in seconds: locale-gen takes minutes on a Pi Zero.
 const LIMIT_S: u64 = 1200;
@@ -85,7 +87,7 @@ pub struct Answer {
     pub status: i32,
     /// Standard output.
     pub stdout: String,
-    /// The last KiB of standard error.
+    /// The last 32 KiB of standard error.
     pub stderr: String,
 }
 
@@ -102,7 +104,7 @@ impl Answer {
         Err(Error::Command {
             line: command.to_string(),
             status: self.status,
-            said: tail(said.trim()).to_owned(),
+            said: tail(said.trim(), STDERR_KEPT_BYTES).to_owned(),
         })
     }
 }
@@ -152,6 +154,8 @@ impl Begun {
             .args(&command.args)
             .env("LC_ALL", "C.UTF-8")
             .env("DEBIAN_FRONTEND", "noninteractive")
+            // Ubuntu's needrestart would restart what it finds with old libraries, in the middle of it all.
+            .env("NEEDRESTART_SUSPEND", "1")
             .env_remove("NOTIFY_SOCKET")
             .stdin(stdin)
             .stdout(stdout.try_clone().map_err(start)?)
@@ -171,7 +175,7 @@ impl Begun {
         if let Some(status) = self.child.try_wait().map_err(start)? {
             let stdout = contents(&mut self.stdout).map_err(start)?;
             let stderr = contents(&mut self.stderr).map_err(start)?;
-            let stderr = tail(&stderr).to_owned();
+            let stderr = tail(&stderr, STDERR_HEARD_BYTES).to_owned();
             return Ok(Some(Answer { status: number(status), stdout, stderr }));
         }
         if self.began.elapsed() < self.limit {
@@ -203,8 +207,8 @@ fn number(status: ExitStatus) -> i32 {
 }
 
 /// The last bytes of `text`, from the start of a character.
-fn tail(text: &str) -> &str {
-    let mut from = text.len().saturating_sub(STDERR_KEPT_BYTES);
+fn tail(text: &str, bytes: usize) -> &str {
+    let mut from = text.len().saturating_sub(bytes);
     while !text.is_char_boundary(from) {
         from += 1;
     }
@@ -249,9 +253,12 @@ mod tests {
 
     #[test]
     fn only_the_end_of_a_long_error_is_kept() {
-        let script = "i=0; while [ $i -lt 400 ]; do echo line-é-$i >&2; i=$((i+1)); done; exit 1";
-        let answer = run(&Command::new("sh", ["-c", script])).unwrap();
-        assert!(answer.stderr.len() <= STDERR_KEPT_BYTES && answer.stderr.ends_with("399\n"));
+        let script = "i=0; while [ $i -lt 4000 ]; do echo line-é-$i >&2; i=$((i+1)); done; exit 1";
+        let command = Command::new("sh", ["-c", script]);
+        let answer = run(&command).unwrap();
+        assert!(answer.stderr.len() <= STDERR_HEARD_BYTES && answer.stderr.ends_with("3999\n"));
+        let Err(Error::Command { said, .. }) = answer.ok(&command) else { panic!() };
+        assert!(said.len() <= STDERR_KEPT_BYTES && said.ends_with("3999"));
     }
 
     #[test]

@@ -4,28 +4,38 @@ mod apt;
 mod cgroups;
 mod clock;
 mod done;
+mod download;
 mod hostname;
+mod internet;
 mod kernel;
 mod keyboard;
 mod locale;
 mod network;
 mod ntp;
+mod origin;
 mod owed;
+mod package_manager;
+mod packages;
 mod programs;
 mod root;
+mod runtime;
 mod scrub;
+mod sources;
 mod ssh;
 mod swap;
+mod time;
 mod timezone;
 mod units;
+mod upgrades;
 mod user;
+mod web;
 
 use crate::host::{Access, Error, Host, Kind, Look};
 use crate::render::File;
 use crate::step::Step;
 
 /// Every step there is; a plan has those that it wants.
-pub const ALL: [Step; 16] = [
+pub const ALL: [Step; 22] = [
     clock::STEP,
     root::STEP,
     timezone::STEP,
@@ -33,6 +43,9 @@ pub const ALL: [Step; 16] = [
     hostname::STEP,
     network::STEP,
     apt::STEP,
+    internet::STEP,
+    time::STEP,
+    sources::STEP,
     locale::STEP,
     keyboard::STEP,
     user::STEP,
@@ -40,6 +53,9 @@ pub const ALL: [Step; 16] = [
     swap::STEP,
     cgroups::STEP,
     kernel::STEP,
+    packages::STEP,
+    runtime::STEP,
+    upgrades::STEP,
     scrub::STEP,
     done::STEP,
 ];

@@ -26,6 +26,14 @@ dns = ["192.168.1.1"]
 country = "FR"
 [[wifi.networks]]
 ssid = "harbour"
+[cluster]
+name = "pikube"
+[kubernetes]
+version = "1.36.4"
+repository = "https://packages.example.org/v1.36/deb/"
+runtime_repository = "https://docker.example.org/linux"
+downloads = "https://downloads.example.org"
+cni_plugins = "https://downloads.example.org/cni-{arch}.tgz"
 [user]
 name = "captain"
 ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::packages::KEY;
 use super::{Access, Look as _, Node, PLAN, SECRETS, What};
 use crate::render::{SYSCTLS, fstab, network::keyfile, variables};
 
@@ -27,9 +28,13 @@ impl Node {
         node.place("/etc/sudoers.d", What::Folder, Access::root(0o750));
         node.place("/home", What::Folder, Access::root(0o755));
         node.place("/var/swap", What::File(b"swap".to_vec()), Access::root(0o600));
-        for unit in
-            ["dphys-swapfile.service", "systemd-timesyncd.service", "NetworkManager.service"]
-        {
+        for unit in [
+            "dphys-swapfile.service",
+            "systemd-timesyncd.service",
+            "NetworkManager.service",
+            "apt-daily.timer",
+            "apt-daily-upgrade.timer",
+        ] {
             let path = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
             node.place(
                 &path,
@@ -40,6 +45,16 @@ impl Node {
         node.put("/etc/pikube/pikube.toml", PLAN);
         node.put("/etc/pikube/pikube-secrets.toml", SECRETS);
         node.put("/boot/firmware/pikube-secrets.toml", SECRETS);
+        for url in [
+            "https://packages.example.org/v1.36/deb/Release.key",
+            "https://docker.example.org/linux/debian/gpg",
+        ] {
+            node.put(&format!("web:{url}"), KEY);
+        }
+        let page = "HTTP/1.1 404 Not Found\r\nDate: Sat, 21 Nov 2026 06:00:30 GMT\r\n\r\n";
+        for port in [":80", ":443", ":3142"] {
+            node.answering.borrow_mut().insert(port.to_owned(), page.into());
+        }
         node.boot();
         node
     }
@@ -59,6 +74,16 @@ impl Node {
         self.root_bytes.set(31_300_000_000);
         for interface in ["eth0/type", "lo/type", "wlan0/phy80211/index"] {
             self.put(&format!("/sys/class/net/{interface}"), "1\n");
+        }
+        self.put("/sys/class/net/eth0/operstate", "up\n");
+        self.put("/sys/class/net/wlan0/operstate", "down\n");
+        let address = "2: eth0    inet 192.168.1.21/24 brd 192.168.1.255 scope global eth0\n";
+        self.put("/run/ip-address", address);
+        self.put("/run/ip-route", "default via 192.168.1.1 dev eth0 proto static metric 100\n");
+        self.put("/run/dns/packages.example.org", "203.0.113.5\n");
+        self.put("/run/dns/docker.example.org", "203.0.113.6\n");
+        if self.exists(crate::render::TIMESYNCD).unwrap() {
+            self.put("/run/systemd/timesync/synchronized", "");
         }
         let remembered = self.get("/var/lib/systemd/rfkill/platform-3f300000.mmcnr:wlan");
         self.put("/sys/class/rfkill/rfkill0/type", "wlan\n");
@@ -147,7 +172,7 @@ impl Node {
     }
 }
 
-const IMAGE: [(&str, &str); 36] = [
+const IMAGE: [(&str, &str); 43] = [
     ("/etc/hostname", "raspberrypi\n"),
     ("/etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n"),
     ("/etc/timezone", "Etc/UTC\n"),
@@ -175,6 +200,13 @@ const IMAGE: [(&str, &str); 36] = [
     ("/lib/systemd/system/systemd-zram-setup@.service", ""),
     ("/lib/systemd/system/NetworkManager.service", ""),
     ("/usr/bin/nmcli", ""),
+    ("/usr/sbin/NetworkManager", ""),
+    ("/usr/lib/apt/apt-helper", ""),
+    ("/etc/ssl/certs/ca-certificates.crt", ""),
+    ("/etc/os-release", "PRETTY_NAME=\"Debian 13\"\nID=debian\nVERSION_CODENAME=trixie\n"),
+    ("/var/lib/dpkg/status", "avahi-daemon 0.8-16 ii\nca-certificates 20250419 ii\n"),
+    ("/lib/systemd/system/apt-daily.timer", ""),
+    ("/lib/systemd/system/apt-daily-upgrade.timer", ""),
     ("/usr/sbin/iw", ""),
     ("/var/lib/NetworkManager/NetworkManager.state", "[main]\nWirelessEnabled=false\n"),
     ("/var/lib/systemd/rfkill/platform-3f300000.mmcnr:wlan", "1\n"),

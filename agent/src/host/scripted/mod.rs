@@ -3,6 +3,7 @@
 
 mod card;
 mod machine;
+pub(crate) mod packages;
 mod programs;
 
 use std::cell::{Cell, RefCell};
