@@ -139,9 +139,9 @@ fn is_done(cluster: &Cluster, member: &Member, power: &Powered) -> Result<()> {
     let login = cluster.login(member)?;
     let journal =
         login.run("sudo -n journalctl -u pikube-agent -o short-iso --no-hostname --no-pager")?;
-    let told = |what: &str| journal.contains(what);
     for step in report.steps.iter().filter(|step| step.state == StepState::Applied) {
-        ensure!(told(&step.title), "the journal does not tell of `{}`:\n{journal}", step.title);
+        let told = format!("{}: done in ", step.title);
+        ensure!(journal.contains(&told), "the journal does not tell of `{}`:\n{journal}", step.id);
     }
     ensure!(report.steps.iter().any(|step| step.state == StepState::Applied), "{status}");
     member.keep("status", &report.to_text())?;
