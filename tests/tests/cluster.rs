@@ -192,7 +192,7 @@ fn joined_by_the_hash(cluster: &Cluster, worker: &Member) -> Result<()> {
     let login = cluster.login(worker)?;
     // the recipe of the Kubernetes documentation, for keys of any kind
     let hash = login.run(
-        "openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der \
+        "sudo -n openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der \
          | sha256sum | cut -d' ' -f1",
     )?;
     let member = login.run("sudo -n cat /var/lib/pikube/member")?;
