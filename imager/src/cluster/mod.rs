@@ -26,7 +26,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use pikube_config::Role;
 
 use endpoint::Endpoint;
 use identity::Identity;
@@ -175,10 +174,6 @@ impl Cluster {
             .iter_mut()
             .find(|node| node.hostname == hostname)
             .ok_or(Error::Refused { message, help })
-    }
-
-    fn master(&self) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.role == Role::Master)
     }
 
     /// Name of the API server, which every node has in `/etc/hosts`: static Go programs cannot resolve `.local`.

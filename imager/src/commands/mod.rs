@@ -13,6 +13,7 @@ pub mod kubeconfig;
 pub mod manual;
 mod receipt;
 mod settings;
+pub mod token;
 pub mod verify;
 mod whole;
 pub mod write;
