@@ -104,6 +104,54 @@ pub enum TokenCommand {
     },
 }
 
+/// `piflash cluster`
+#[derive(Debug, Clone, Args)]
+pub struct ClusterJobArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+}
+
+/// What can be done with whole clusters.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ClusterCommand {
+    /// List the clusters of this computer
+    List,
+    /// Write a backup of a cluster, with all its keys, encrypted with a passphrase; `age --decrypt` opens it as well
+    Export {
+        /// File to write
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Name of the cluster
+        #[arg(long, value_name = "NAME", default_value = crate::cluster::DEFAULT)]
+        cluster: String,
+        /// File whose first line is the passphrase [default: it is asked for, twice]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+        /// Write text, which can be printed and mailed
+        #[arg(long)]
+        armor: bool,
+    },
+    /// Take a cluster from its backup; one that is here already is never overwritten
+    Import {
+        /// File to read
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// File whose first line is the passphrase [default: it is asked for]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Remove a cluster from this computer for good, its keys overwritten; its nodes and cards stay as they are
+    Delete {
+        /// Name of the cluster, or of one that was set aside
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Answer the question with yes
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
 /// `piflash inventory`
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgs {

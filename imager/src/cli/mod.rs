@@ -13,8 +13,8 @@ mod settings;
 mod words;
 
 pub use cluster::{
-    ClusterArgs, InventoryArgs, InventoryCommand, InventoryFormat, KubeconfigArgs, TokenArgs,
-    TokenCommand, TokenSourceArgs,
+    ClusterArgs, ClusterCommand, ClusterJobArgs, InventoryArgs, InventoryCommand, InventoryFormat,
+    KubeconfigArgs, TokenArgs, TokenCommand, TokenSourceArgs,
 };
 pub use extras::ExtrasArgs;
 pub use settings::{SettingsArgs, SwapArg};
@@ -95,6 +95,8 @@ pub enum Command {
     /// Print what `kubectl` needs to get in, before the first node is up
     #[command(long_about = cluster::KUBECONFIG)]
     Kubeconfig(KubeconfigArgs),
+    /// List, back up, bring back and delete clusters
+    Cluster(ClusterJobArgs),
     /// List, make and take back the tokens with which nodes join a cluster that is up
     Token(TokenArgs),
     /// Read a card back and compare it with an image

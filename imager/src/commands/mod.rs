@@ -1,6 +1,7 @@
 //! One story per command.
 
 mod cards;
+pub mod cluster;
 mod clusters;
 pub mod configure;
 pub mod devices;

@@ -17,6 +17,7 @@
 //! | `diagnosis` | `piflash diagnose` | `card`, `booted`, `summary`, `report` (`pikube-report.json` as it is), `launch_log` |
 //! | `node` | per node of `piflash inventory` | `cluster`, `node`, `role`, `addresses`, `user`, `image`, `image_sha256`, `card_serial`, `written_at` |
 //! | `kubeconfig` | `piflash kubeconfig` | `context`, `server`, `valid_until`; `kubeconfig` (the text), or with `--merge` `path` and `backup` |
+//! | `cluster` | per cluster of `piflash cluster list` | `cluster`, `created_at`, `endpoint`, `nodes` (their number), `token_expires` |
 //! | `token` | per token of `piflash token list`, and the new one of `create` | `cluster`, `id`, `expires` (`null`: never), `description`, `joins`, `own` (cards get it), `token` (`null` without `--show-secrets`) |
 //! | `left` | `--all`, where nodes have no card yet | `cluster`, `nodes` (names) |
 //! | `warning` | | `message` |
@@ -107,6 +108,13 @@ pub enum Message<'a> {
     },
     Node(Node<'a>),
     Kubeconfig(Kubeconfig<'a>),
+    Cluster {
+        cluster: &'a str,
+        created_at: String,
+        endpoint: String,
+        nodes: usize,
+        token_expires: String,
+    },
     Token(Token<'a>),
     Left {
         cluster: &'a str,
