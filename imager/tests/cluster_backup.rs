@@ -116,7 +116,7 @@ fn what_is_no_backup_is_refused_in_one_line() {
         fails(&mut elsewhere(&desk, &import), 1, &["x.age", part]);
         assert!(!desk.path("elsewhere/pikube").exists());
     };
-    import(b"", "no backup of a cluster");
+    import(b"", "it is cut off");
     import(support::KEY.as_bytes(), "no backup of a cluster");
     import(&whole[..whole.len() - 40], "");
     let mut damaged = whole.clone();
