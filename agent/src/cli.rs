@@ -36,6 +36,12 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
+    /// Take the node out of its cluster; the system with its packages stays
+    Reset {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
     /// Show how far the node is: exit code 0 done, 1 failed, 2 running
     Status {
         /// Wait until it is done or failed

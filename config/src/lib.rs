@@ -18,8 +18,9 @@ pub mod values;
 mod wpa;
 
 pub use plan::{
-    Address, Cluster, FirstbootPlan, Kubernetes, Network, Node, PodNetwork, Role, Runtime,
-    Security, Swap, System, Time, User, Wifi, WifiNetwork,
+    Address, Cluster, FIRST_LEGACY_MINOR, FIRST_MINOR, FirstbootPlan, Kubernetes,
+    LAST_LEGACY_MINOR, Network, Node, PodNetwork, Role, Runtime, Security, Swap, System, Time,
+    User, Wifi, WifiNetwork,
 };
 pub use problem::{Problem, Problems, nearest};
 pub use report::{Report, RunState, StepReport, StepState};

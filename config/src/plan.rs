@@ -9,7 +9,9 @@ use crate::problem::{Problem, Problems};
 use crate::schema::{self, Key, Kind, Need};
 use crate::values::{cluster, host, locale, person, wifi};
 
-pub use kubernetes::{Kubernetes, PodNetwork, Runtime};
+pub use kubernetes::{
+    FIRST_LEGACY_MINOR, FIRST_MINOR, Kubernetes, LAST_LEGACY_MINOR, PodNetwork, Runtime,
+};
 pub use network::{Address, Network, Security, Wifi, WifiNetwork};
 
 /// What the node shall become. Holds no secrets: those are in [`crate::Secrets`].

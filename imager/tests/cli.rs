@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 use tempfile::TempDir;
 
 /// Everything that is withheld until the end, bytes.
@@ -41,7 +41,7 @@ impl Desk {
     fn piflash(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null()).args(["--agent-dir", "."]);
-        command.env("PIKUBE_STATE_DIR", self.path("state"));
+        command.env("PIKUBE_STATE_DIR", self.path("state")).env("PIKUBE_KUBERNETES", KUBERNETES);
         command
     }
 
@@ -373,7 +373,7 @@ fn systems_that_cannot_be_prepared_are_refused_by_name() {
 }
 
 #[test]
-fn a_32_bit_system_is_prepared_with_its_agent_and_a_warning() {
+fn a_32_bit_system_is_refused_unless_an_old_kubernetes_or_none_is_asked_for() {
     let config = support::CONFIG.replace("arm_64bit=1", "");
     let files = [
         ("config.txt", config.as_str()),
@@ -383,18 +383,21 @@ fn a_32_bit_system_is_prepared_with_its_agent_and_a_warning() {
     ];
     let desk = Desk::with_image(TestImage::with_files(Fat::ThirtyTwo, &files));
     support::write_agents(desk.folder.path(), &[("arm64", 1 << 20), ("armv7", 1 << 20)]);
-    let output = desk.good().args(["--dry-run", "card.img"]).output().unwrap();
+    let words =
+        ["Raspberry Pi OS trixie, 32 bit has no Kubernetes", "--legacy", "--kubernetes none"];
+    desk.refuses(desk.good().args(["card.img", "--yes"]), 2, &words);
+    let output = desk.good().args(["--legacy", "--dry-run", "card.img"]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    assert!(
-        errors.contains("Raspberry Pi OS trixie, 32 bit: it is prepared without Kubernetes"),
-        "{errors}"
-    );
+    assert!(output.status.success() && errors.contains("1.23.17 is out of support"), "{errors}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("legacy = true") && text.contains("ca_hash"), "{text}");
+    let none = ["--kubernetes", "none", "--dry-run", "card.img"];
+    let output = desk.good().args(none).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("pikube-agent-armv7") && !text.contains("arm64"), "{text}");
     // No keys of a cluster for what can be no node of it.
     assert!(!text.contains("[cluster]"), "{text}");
-    let output = desk.good().arg("card.img").output().unwrap();
+    let output = desk.good().args(["--kubernetes", "none", "card.img"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let volume = boot_partition(&desk.path("card.img"), &desk.image);
     let secrets = mtype(volume.path(), "pikube-secrets.toml").unwrap();

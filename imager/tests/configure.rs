@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 use tempfile::TempDir;
 
 /// A folder with a written card.
@@ -46,7 +46,7 @@ impl Desk {
     fn piflash(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("PIKUBE_STATE_DIR", self.path("state"));
+        command.env("PIKUBE_STATE_DIR", self.path("state")).env("PIKUBE_KUBERNETES", KUBERNETES);
         command.args(args).args(["--agent-dir", "."]);
         command
     }

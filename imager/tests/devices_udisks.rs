@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 use tempfile::TempDir;
 
 /// A bus, a udisks2 on it, and a loop device that it opens; all gone when dropped.
@@ -101,7 +101,7 @@ impl Desktop {
         fs::create_dir_all(self.path("state")).unwrap();
         fs::set_permissions(self.path("state"), fs::Permissions::from_mode(0o700)).unwrap();
         std::os::unix::fs::chown(self.path("state"), Some(65534), Some(65534)).unwrap();
-        command.env("PIKUBE_STATE_DIR", self.path("state"));
+        command.env("PIKUBE_STATE_DIR", self.path("state")).env("PIKUBE_KUBERNETES", KUBERNETES);
         command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address).env("HOME", self.folder.path());
         command.current_dir(self.folder.path()).stdin(Stdio::null()).output().unwrap()
     }

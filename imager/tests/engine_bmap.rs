@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use sha2::{Digest as _, Sha256};
 use source::web::{Reply, Web, file};
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 use tempfile::TempDir;
 
 const BLOCK: usize = 4096;
@@ -73,7 +73,7 @@ impl Desk {
         command.args(["--user", "captain", "--ssh-key", "key.pub", "--timezone", "UTC"]);
         command.args(["--locale", "C.UTF-8", "--keyboard", "us", "--yes", "--image", image]);
         command.env("PIKUBE_CACHE_DIR", self.path("cache"));
-        command.env("PIKUBE_STATE_DIR", self.path("state"));
+        command.env("PIKUBE_STATE_DIR", self.path("state")).env("PIKUBE_KUBERNETES", KUBERNETES);
         command.args(more).arg("card.img").output().unwrap()
     }
 }

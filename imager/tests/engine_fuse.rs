@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use fuse_card::{Faults, FuseCard, traces};
 use piflash::card::{self, Error, Refusal, Request, System, guard};
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
@@ -39,7 +39,9 @@ impl Desk {
     fn piflash(&self, card: &FuseCard) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("PIKUBE_STATE_DIR", self.folder.path().join("state"));
+        command
+            .env("PIKUBE_STATE_DIR", self.folder.path().join("state"))
+            .env("PIKUBE_KUBERNETES", KUBERNETES);
         command.args(["--agent-dir", ".", "--role", "master", "--hostname", "laperouse"]);
         command.args(["--user", "captain", "--ssh-key", "key.pub", "--timezone", "UTC"]);
         command.args(["--locale", "C.UTF-8", "--keyboard", "us", "--yes", "--image"]);

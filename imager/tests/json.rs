@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 use tempfile::TempDir;
 
 struct Desk {
@@ -27,7 +27,9 @@ impl Desk {
     fn piflash(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.folder.path()).stdin(Stdio::null()).args(arguments);
-        command.env("PIKUBE_STATE_DIR", self.folder.path().join("state"));
+        command
+            .env("PIKUBE_STATE_DIR", self.folder.path().join("state"))
+            .env("PIKUBE_KUBERNETES", KUBERNETES);
         command
     }
 

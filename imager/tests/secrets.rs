@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 use tempfile::TempDir;
 
 /// The secrets file of a card that was written with these files of passwords.
@@ -21,7 +21,9 @@ fn secrets(password: &str, wifi: &[(&str, &str)]) -> toml::Table {
     fs::write(folder.path().join("wifi"), lines).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
     command.current_dir(folder.path()).stdin(Stdio::null()).args(["--agent-dir", ".", "--image"]);
-    command.env("PIKUBE_STATE_DIR", folder.path().join("state"));
+    command
+        .env("PIKUBE_STATE_DIR", folder.path().join("state"))
+        .env("PIKUBE_KUBERNETES", KUBERNETES);
     command.arg(image.path()).args(["--hostname", "a", "--user", "captain", "--yes"]);
     command.args(["--password-file", "password", "--wifi-password-file", "wifi"]);
     command.args(["--wifi-country", "FR", "card.img"]);

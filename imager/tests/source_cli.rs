@@ -14,7 +14,7 @@ use piflash::image::Sha256Sum;
 use source::images::xz;
 use source::web::{Reply, Web, file};
 use source::{World, bzip2, gzip, zip, zstd};
-use support::{Fat, TestImage};
+use support::{Fat, KUBERNETES, TestImage};
 
 struct Desk {
     world: World,
@@ -35,7 +35,9 @@ impl Desk {
         let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
         command.current_dir(self.world.folder.path()).stdin(Stdio::null());
         command.env("PIKUBE_CACHE_DIR", self.world.path("cache"));
-        command.env("PIKUBE_STATE_DIR", self.world.path("state"));
+        command
+            .env("PIKUBE_STATE_DIR", self.world.path("state"))
+            .env("PIKUBE_KUBERNETES", KUBERNETES);
         command.env("PIKUBE_IMAGES", self.world.path("images.toml"));
         command
     }

@@ -1,4 +1,4 @@
-//! What is on a card, read without mounting anything: the FAT by mtools, the root by debugfs, both through the
+//! What is on a card, read and changed without mounting anything: the FAT by mtools, the root by debugfs, both through the
 //! partition table of the card file itself.
 
 use std::ffi::OsStr;
@@ -135,6 +135,42 @@ impl Card {
             return Ok(None);
         }
         Ok(Some(output.stdout))
+    }
+
+    /// Puts a file, mode 0644, into the root file system of a card that has not been booted, over one of the same name.
+    ///
+    /// # Errors
+    /// When debugfs cannot, or the directory is not there.
+    pub fn put_root_file(&self, path: &str, contents: &Path) -> Result<()> {
+        let (directory, name) = path.rsplit_once('/').context("no directory")?;
+        let contents = contents.display();
+        self.debugfs(&format!(
+            "cd {directory}\nrm {name}\nwrite {contents} {name}\nset_inode_field {name} mode 0100644\n"
+        ))?;
+        ensure!(self.root_file(path)?.is_some(), "{path} was not written");
+        Ok(())
+    }
+
+    /// Puts a symbolic link into the root file system of a card that has not been booted.
+    ///
+    /// # Errors
+    /// When debugfs cannot, or the directory is not there.
+    pub fn put_root_link(&self, link: &Path, target: &Path) -> Result<()> {
+        let directory = link.parent().context("no directory")?.display();
+        let name = link.file_name().context("no name")?.display();
+        self.debugfs(&format!("cd {directory}\nsymlink {name} {}\n", target.display()))
+    }
+
+    /// Changes the root file system by commands of debugfs(8), which go on after one that fails.
+    fn debugfs(&self, commands: &str) -> Result<()> {
+        let mut file = tempfile::Builder::new().prefix("pikube-test-debugfs").tempfile()?;
+        file.write_all(commands.as_bytes())?;
+        run(Command::new("debugfs")
+            .arg("-w")
+            .arg("-f")
+            .arg(file.path())
+            .arg(self.root_argument()?))?;
+        Ok(())
     }
 
     /// Whether the bytes occur anywhere in the boot partition: files, free space, slack.

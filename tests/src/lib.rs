@@ -6,6 +6,10 @@
 //! * [`probe`]: the questions that a running node answers about itself
 //! * [`node`]: the whole story of one card: write, first boot, further boots
 //! * [`switch`]: a virtual network for several nodes, with a DHCP and DNS server
+//! * [`internet`]: what nodes install, in place of the internet
+//! * [`cluster`]: several nodes of one inventory
+//! * [`web`]: a web server on the laptop of a switch, with faults on demand
+//! * [`time_server`]: its clock, for the nodes
 //! * [`ssh`]: logging in to a node from the laptop of a switch
 //! * [`site`]: switch, machine, workshop and person together, for tests of nodes on a network
 //! * [`images`]: the images that `images/build.sh` made
@@ -13,8 +17,10 @@
 //! * [`needs`]: what a test needs and this computer may not have
 
 pub mod card;
+pub mod cluster;
 pub mod dice;
 pub mod images;
+pub mod internet;
 pub mod machine;
 pub mod needs;
 pub mod node;
@@ -22,3 +28,5 @@ pub mod probe;
 pub mod site;
 pub mod ssh;
 pub mod switch;
+pub mod time_server;
+pub mod web;

@@ -37,6 +37,8 @@ pub struct Workshop {
     piflash: PathBuf,
     agents: PathBuf,
     image: PathBuf,
+    /// Beside those that keep cards apart: of piflash's environment.
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Workshop {
@@ -50,7 +52,15 @@ impl Workshop {
         {
             needs::command(command, package)?;
         }
-        Ok(Self { image: image?, piflash: needs::piflash()?, agents: needs::agents(arch)? })
+        let (piflash, agents) = (needs::piflash()?, needs::agents(arch)?);
+        Ok(Self { image: image?, piflash, agents, environment: Vec::new() })
+    }
+
+    /// The same with a variable of piflash's environment.
+    #[must_use]
+    pub fn with(mut self, variable: &'static str, path: impl Into<PathBuf>) -> Self {
+        self.environment.push((variable, path.into()));
+        self
     }
 
     /// A card of `size_bytes`, written by piflash for a master that powers itself off when it is done, and not booted
@@ -79,6 +89,16 @@ impl Workshop {
     /// # Errors
     /// When piflash fails; with what it said.
     pub fn write(&self, size_bytes: u64, order: &Order) -> Result<Node> {
+        let node = self.write_only(size_bytes, order)?;
+        probe::ask_and_stay(&node.card)?;
+        Ok(node)
+    }
+
+    /// The same, and nothing but what piflash wrote is on it: its node is asked nothing.
+    ///
+    /// # Errors
+    /// When piflash fails; with what it said.
+    pub fn write_only(&self, size_bytes: u64, order: &Order) -> Result<Node> {
         let directory = tempfile::Builder::new().prefix("pikube-test-node").tempdir()?;
         let path = directory.path().join("card.img");
         std::fs::File::create(&path)?.set_len(size_bytes)?;
@@ -88,7 +108,6 @@ impl Workshop {
         succeeded(&mut command)?;
         let card = Card::at(path);
         let secrets = secrets(&card)?;
-        probe::ask_and_stay(&card)?;
         Ok(Node { card, secrets, directory })
     }
 
@@ -108,6 +127,7 @@ impl Workshop {
         command
             .env("PIKUBE_STATE_DIR", directory.join("state"))
             .env("PIKUBE_CACHE_DIR", directory.join("cache"));
+        command.envs(self.environment.iter().map(|(name, path)| (name, path)));
         command
     }
 }
@@ -117,11 +137,11 @@ impl Workshop {
 pub struct Order(Vec<OsString>);
 
 impl Order {
-    /// A node with time zone and time server of all tests.
+    /// A node with time zone and time server of all tests, which is prepared only.
     #[must_use]
     pub fn new(role: &str, hostname: &str) -> Self {
         let words = ["--role", role, "--hostname", hostname, "--timezone", TIMEZONE, "--ntp", NTP];
-        Self(words.map(OsString::from).to_vec())
+        Self(words.map(OsString::from).to_vec()).with("--kubernetes", "none")
     }
 
     /// Nothing yet: what shall change of a card that is written already.

@@ -2,7 +2,8 @@
 
 mod plan;
 mod render;
-mod run;
+pub(crate) mod reset;
+pub(crate) mod run;
 mod status;
 
 use std::path::Path;
@@ -40,6 +41,7 @@ pub fn execute(cli: Cli) -> Ending {
     match cli.command {
         Command::Run => run::run(&host),
         Command::Plan { plan } => plan::plan(&host, plan.as_deref()),
+        Command::Reset { yes } => reset::reset(&host, yes),
         Command::Render { plan, to } => render::render(&plan, &to),
         Command::Status { wait, format } => status::status(&host, wait, format),
     }

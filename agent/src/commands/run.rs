@@ -11,7 +11,7 @@ use crate::plan::{Context, Facts, boot_folder, steps};
 use crate::report::{Reporter, Systemd, Voice};
 use crate::step::Stop;
 
-const LOCK: &str = "/run/pikube/lock";
+pub(super) const LOCK: &str = "/run/pikube/lock";
 const CORRECT: &str = "correct it, or write a new plan to the card with `piflash configure`";
 
 /// The story, with its only ending that does not come from the plan: it cannot even begin.
@@ -83,6 +83,12 @@ pub(crate) fn run_on(host: &dyn Host, voice: &dyn Voice) -> Result<String, Refus
     let steps = steps(&context.plan);
     let mut reporter = Reporter::new(host, voice, boot, &context.plan, &steps);
     reporter.begin(|step| journal.seconds(step));
+    if let Some(legacy) = context.plan.kubernetes.as_ref().filter(|kubernetes| kubernetes.legacy) {
+        reporter.warn(&format!(
+            "Kubernetes {} is out of support: it gets no fixes, not even for security",
+            legacy.version
+        ));
+    }
     for line in change.iter().flat_map(|change| &change.stays) {
         reporter.warn(line);
     }
@@ -161,4 +167,4 @@ fn one_line(problems: &Problems) -> String {
 #[cfg(test)]
 mod changed_plans;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

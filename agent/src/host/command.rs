@@ -13,8 +13,10 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 
-/// How much of a command's standard error an error keeps, in bytes.
-const STDERR_KEPT_BYTES: usize = 1024;
+/// How much of what a command said an error keeps, in bytes.
+const SAID_BYTES: usize = 1024;
+/// How much of a command's standard error an answer keeps, in bytes.
+const STDERR_BYTES: usize = 64 << 10;
 
 /// How long a command may take unless it says otherwise, in seconds: locale-gen takes minutes on a Pi Zero.
 const LIMIT_S: u64 = 1200;
@@ -85,7 +87,7 @@ pub struct Answer {
     pub status: i32,
     /// Standard output.
     pub stdout: String,
-    /// The last KiB of standard error.
+    /// The last 64 KiB of standard error.
     pub stderr: String,
 }
 
@@ -102,7 +104,7 @@ impl Answer {
         Err(Error::Command {
             line: command.to_string(),
             status: self.status,
-            said: tail(said.trim()).to_owned(),
+            said: tail(said.trim(), SAID_BYTES).to_owned(),
         })
     }
 }
@@ -171,7 +173,7 @@ impl Begun {
         if let Some(status) = self.child.try_wait().map_err(start)? {
             let stdout = contents(&mut self.stdout).map_err(start)?;
             let stderr = contents(&mut self.stderr).map_err(start)?;
-            let stderr = tail(&stderr).to_owned();
+            let stderr = tail(&stderr, STDERR_BYTES).to_owned();
             return Ok(Some(Answer { status: number(status), stdout, stderr }));
         }
         if self.began.elapsed() < self.limit {
@@ -203,8 +205,8 @@ fn number(status: ExitStatus) -> i32 {
 }
 
 /// The last bytes of `text`, from the start of a character.
-fn tail(text: &str) -> &str {
-    let mut from = text.len().saturating_sub(STDERR_KEPT_BYTES);
+fn tail(text: &str, bytes: usize) -> &str {
+    let mut from = text.len().saturating_sub(bytes);
     while !text.is_char_boundary(from) {
         from += 1;
     }
@@ -250,8 +252,9 @@ mod tests {
     #[test]
     fn only_the_end_of_a_long_error_is_kept() {
         let script = "i=0; while [ $i -lt 400 ]; do echo line-é-$i >&2; i=$((i+1)); done; exit 1";
-        let answer = run(&Command::new("sh", ["-c", script])).unwrap();
-        assert!(answer.stderr.len() <= STDERR_KEPT_BYTES && answer.stderr.ends_with("399\n"));
+        let command = Command::new("sh", ["-c", script]);
+        let said = run(&command).unwrap().ok(&command).unwrap_err().to_string();
+        assert!(said.len() <= SAID_BYTES + 2 * script.len() && said.ends_with("399"), "{said}");
     }
 
     #[test]

@@ -107,11 +107,13 @@ impl<'a> Reporter<'a> {
             step.seconds = seconds;
         }
         let reason = why.map_or_else(String::new, |why| format!(": {why}"));
-        let title = &step.title;
+        let title = step.title.clone();
         let (level, line) = match state {
             StepState::Running => (Level::Info, format!("{title}{reason}")),
             StepState::Waiting => (Level::Warning, format!("{title}: waiting{reason}")),
-            StepState::Applied => (Level::Notice, format!("{title}: done")),
+            StepState::Applied => {
+                (Level::Notice, format!("{title}: done in {:.1} s", step.seconds))
+            }
             StepState::Failed => (Level::Error, format!("{title}{reason}")),
             StepState::Pending | StepState::Satisfied => {
                 (Level::Debug, format!("{title}: nothing to do"))

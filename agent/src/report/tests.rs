@@ -51,8 +51,8 @@ fn states_follow_each_other_in_the_log_the_status_and_the_files() {
             "STATUS=swap off: zram0",
             "<4>swap off: waiting: a lock",
             "STATUS=swap off: waiting: a lock",
-            "<5>swap off: done",
-            "STATUS=swap off: done"
+            "<5>swap off: done in 3.0 s",
+            "STATUS=swap off: done in 3.0 s"
         ]
     );
 }

@@ -3,6 +3,7 @@
 mod apt;
 mod cgroups;
 mod clock;
+pub(crate) mod cluster;
 mod done;
 mod hostname;
 mod kernel;
@@ -25,8 +26,9 @@ use crate::render::File;
 use crate::step::Step;
 
 /// Every step there is; a plan has those that it wants.
-pub const ALL: [Step; 16] = [
+pub const ALL: [Step; 25] = [
     clock::STEP,
+    cluster::board::STEP,
     root::STEP,
     timezone::STEP,
     ntp::STEP,
@@ -40,6 +42,14 @@ pub const ALL: [Step; 16] = [
     swap::STEP,
     cgroups::STEP,
     kernel::STEP,
+    cluster::images::STEP,
+    cluster::endpoint::STEP,
+    cluster::init::STEP,
+    cluster::join::STEP,
+    cluster::virtual_ip::STEP,
+    cluster::kubeconfig::STEP,
+    cluster::pod_network::STEP,
+    cluster::ready::STEP,
     scrub::STEP,
     done::STEP,
 ];

@@ -98,6 +98,8 @@ fn service_cidr() -> String {
     "10.96.0.0/12".to_owned()
 }
 
+/// The first minor version whose kubeadm reads v1beta3.
+pub const FIRST_LEGACY_MINOR: u32 = 22;
 /// The last minor version with 32-bit ARM (kubernetes/kubernetes#115742).
 pub const LAST_LEGACY_MINOR: u32 = 26;
 /// The first minor version whose kubeadm reads v1beta4, the only configuration that is written beside the legacy line's.
@@ -153,6 +155,11 @@ impl Kubernetes {
         } else if self.legacy && minor > LAST_LEGACY_MINOR {
             let why = format!("the legacy line ends with 1.{LAST_LEGACY_MINOR}, not `{version}`");
             note("version", why);
+        } else if self.legacy && minor < FIRST_LEGACY_MINOR {
+            note(
+                "version",
+                format!("the legacy line begins with 1.{FIRST_LEGACY_MINOR}, not `{version}`"),
+            );
         } else if !self.legacy && minor < FIRST_MINOR {
             let why = format!(
                 "`{version}` is older than 1.{FIRST_MINOR}; 1.{LAST_LEGACY_MINOR} and older are the legacy line"

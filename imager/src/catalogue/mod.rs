@@ -4,12 +4,15 @@
 mod file;
 mod list;
 mod refresh;
+mod releases;
 
 use std::collections::BTreeSet;
 
 pub use file::{Catalogue, CatalogueError, Named};
 pub use list::{ListEntry, parse as parse_list};
 pub use refresh::{Freshness, List};
+pub use releases::Releases;
+pub(crate) use releases::minor;
 
 use crate::image::{BmapPlace, Expected, Location, Sha256Sum, Wanted};
 

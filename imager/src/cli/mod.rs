@@ -9,6 +9,7 @@ use pikube_config::Role;
 
 mod cluster;
 mod extras;
+mod kubernetes;
 mod settings;
 mod words;
 
@@ -17,6 +18,7 @@ pub use cluster::{
     KubeconfigArgs, TokenArgs, TokenCommand, TokenSourceArgs,
 };
 pub use extras::ExtrasArgs;
+pub use kubernetes::{KubernetesArgs, RuntimePackagesArg};
 pub use settings::{SettingsArgs, SwapArg};
 pub use words::{Given, Words, is_switch, options};
 
@@ -139,6 +141,10 @@ pub struct WriteArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
+    /// Which Kubernetes it gets.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+
     /// What else goes onto the boot partition.
     #[command(flatten)]
     pub extras: ExtrasArgs,
@@ -234,6 +240,10 @@ pub struct ConfigureArgs {
     /// What else the node shall be.
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// Which Kubernetes it gets.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
 
     /// What else goes onto the boot partition.
     #[command(flatten)]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::cards::{self, Card, Order};
 use super::write::{laptop, warn};
-use super::{clusters, dry_run, extras, settings, token};
+use super::{clusters, dry_run, extras, kubernetes, settings, token};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, NodeFiles, Prepared, Survey};
 use crate::card::{self, CardState, ReadCard, Request, System};
@@ -44,13 +44,13 @@ pub fn run(
     let read = card::read(&target.canonical)?;
     read.forget_cached();
     let survey = boot::survey(&read)?;
-    let (node, membership) = node(args, &settings, &read, &survey, console)?;
+    let (node, membership) = node(args, &settings, &read, &survey, console, interrupted)?;
     let order = Order { node, settings: Rc::new(settings), extras: Rc::new(extras) };
     let card = Card { path: args.card.clone(), order, target };
     console.note(&format!("{} holds {}", card.name(), survey.os.name()));
     console.emit(&card.message());
     let prepared = [boot::prepare(&read, &survey.os, card.node(), &agents, &card.order.extras)?];
-    warn(&survey, &prepared, console);
+    warn(&prepared, console);
     let cards = [card];
     let Some(device) = device else {
         dry_run::show(&cards, &prepared, console);
@@ -123,11 +123,17 @@ fn node(
     read: &ReadCard,
     survey: &Survey,
     console: &Console,
+    interrupted: &Arc<AtomicBool>,
 ) -> Result<(NodeFiles, Membership), Failure> {
+    let asked = kubernetes::of(&args.kubernetes);
     let (hostname, role) = (args.hostname.as_deref(), args.role.map(Into::into));
     if let Some(before) = boot::existing(read)? {
         let now = moment::flashing();
         let mut node = plan::changed(&before, hostname, role, settings, &laptop(), now)?;
+        if !asked.is_silent() {
+            node.plan.kubernetes = kubernetes::table(&asked, &survey.os, console, interrupted)?;
+        }
+        plan::clashes(&node.plan)?;
         let membership = known(args, &before, &mut node, console)?;
         return Ok((node, membership));
     }
@@ -142,14 +148,17 @@ fn node(
     let mut enrolment = clusters::begin(&wish, args.dry_run)?;
     let identities = enrolment.identities(names, role);
     let mut nodes = plan::nodes(&identities, settings, &laptop(), moment::flashing())?;
+    let table = kubernetes::table(&asked, &survey.os, console, interrupted)?;
     let mut membership = Membership::None;
-    if survey.os.bits == Bits::SixtyFour {
+    if survey.os.bits == Bits::SixtyFour || table.is_some() {
         let plans = nodes.iter().map(|node| &node.plan);
         token::ready(&mut enrolment, &args.token, plans, args.dry_run, console)?;
         enrolment.admit(nodes.iter_mut())?.iter().for_each(|note| console.note(note));
         membership = Membership::New(Box::new(enrolment));
     }
     let mut node = nodes.remove(0);
+    node.plan.kubernetes = table;
+    plan::clashes(&node.plan)?;
     if !survey.os.has_locales() {
         plan::without_locale_defaults(&mut node, settings);
     }

@@ -11,6 +11,7 @@ mod extras;
 pub mod images;
 pub mod inventory;
 pub mod kubeconfig;
+mod kubernetes;
 pub mod manual;
 mod receipt;
 mod settings;

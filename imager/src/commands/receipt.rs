@@ -1,5 +1,7 @@
 //! What was done to a card, for the record: to people as lines, to programs as an object.
 
+use pikube_config::Kubernetes;
+
 use crate::card::eject::{self, Ejected};
 use crate::card::{Target, Written};
 use crate::image::ByteSize;
@@ -14,7 +16,13 @@ pub(super) struct Source {
 }
 
 /// The receipt of one card.
-pub(super) fn of(target: &Target, written: &Written, source: &Source, ejected: Ejected) -> Receipt {
+pub(super) fn of(
+    target: &Target,
+    written: &Written,
+    source: &Source,
+    ejected: Ejected,
+    kubernetes: Option<&Kubernetes>,
+) -> Receipt {
     Receipt {
         model: target.model_name(),
         serial: target.serial.clone(),
@@ -27,6 +35,8 @@ pub(super) fn of(target: &Target, written: &Written, source: &Source, ejected: E
         megabytes_per_second: written.bytes as f64 / 1e6 / written.seconds.max(0.001),
         verified: written.verified,
         ejected: ejected == eject::Ejected::Yes,
+        kubernetes: kubernetes.map(|kubernetes| kubernetes.version.clone()),
+        in_support: kubernetes.map(|kubernetes| !kubernetes.legacy),
     }
 }
 
@@ -48,6 +58,11 @@ pub(super) fn describe(target: &Target, node: &str, receipt: &Receipt, ejected: 
     }
     lines.push(format!("  image  {}", receipt.image));
     lines.extend(receipt.image_sha256.iter().map(|sum| format!("  sha256 {sum}")));
+    if let Some(version) = &receipt.kubernetes {
+        let fate =
+            if receipt.in_support == Some(false) { ", out of support: no fixes" } else { "" };
+        lines.push(format!("  gets   Kubernetes {version}{fate}"));
+    }
     if ejected != Ejected::NotRemovable {
         lines.push("  you can take the card out".into());
     }
@@ -73,17 +88,18 @@ mod tests {
             verify_seconds: Some(8.0),
         };
         let source = Source { name: "os.img.xz".into(), sha256: None };
-        let receipt = of(&target, &written, &source, Ejected::NotRemovable);
+        let receipt = of(&target, &written, &source, Ejected::NotRemovable, None);
         assert_eq!(
             describe(&target, "pi01", &receipt, Ejected::NotRemovable),
             "/dev/sdb: written and verified, 1.9 GiB in 20.0 s (100.0 MB/s)\n  node   pi01\n  image  os.img.xz"
         );
         target.serial = Some("0x1234".into());
         target.model = Some("SC32G".into());
+        let legacy = Kubernetes { legacy: true, ..Kubernetes::new("1.23.17") };
         let source = Source { sha256: Some("ab12".into()), ..source };
-        let receipt = of(&target, &written, &source, Ejected::Yes);
+        let receipt = of(&target, &written, &source, Ejected::Yes, Some(&legacy));
         let text = describe(&target, "pi01", &receipt, Ejected::Yes);
         assert!(text.contains("\n  card   SC32G, serial 0x1234\n"), "{text}");
-        assert!(text.ends_with("\n  sha256 ab12\n  you can take the card out"), "{text}");
+        assert!(text.ends_with("\n  sha256 ab12\n  gets   Kubernetes 1.23.17, out of support: no fixes\n  you can take the card out"), "{text}");
     }
 }

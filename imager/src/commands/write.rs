@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card, Order};
 use super::receipt::{self, Source};
-use super::{clusters, dry_run, extras, images, settings, token, whole};
+use super::{clusters, dry_run, extras, images, kubernetes, settings, token, whole};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, Prepared, Survey};
 use crate::card::eject;
@@ -86,7 +86,13 @@ pub(super) fn cards_of(
         }
     }
     let mut enrolment = Some(enrolment);
-    if survey.os.bits == Bits::ThirtyTwo {
+    let table =
+        kubernetes::table(&kubernetes::of(&args.kubernetes), &survey.os, console, interrupted)?;
+    for card in &mut cards {
+        card.order.node.plan.kubernetes.clone_from(&table);
+        plan::clashes(&card.node().plan)?;
+    }
+    if survey.os.bits == Bits::ThirtyTwo && table.is_none() {
         // There is no Kubernetes on it: what would be in its hands is of no use to it.
         cards.iter_mut().for_each(|card| Enrolment::release(&mut card.order.node));
         enrolment = None;
@@ -109,7 +115,7 @@ pub(super) fn cards_of(
         .iter()
         .map(|card| boot::prepare(&head, &survey.os, card.node(), &agents, &card.order.extras))
         .collect::<Result<Vec<_>, _>>()?;
-    warn(&survey, &prepared, console);
+    warn(&prepared, console);
     if args.dry_run {
         dry_run::show(&cards, &prepared, console);
         return Ok(worst);
@@ -224,7 +230,13 @@ fn finish(
     match result {
         Ok(written) => {
             let ejected = eject::eject(&card.target);
-            let receipt = receipt::of(&card.target, &written, source, ejected);
+            let receipt = receipt::of(
+                &card.target,
+                &written,
+                source,
+                ejected,
+                card.node().plan.kubernetes.as_ref(),
+            );
             console.result(&receipt::describe(&card.target, node, &receipt, ejected));
             let outcome = Outcome::Done { receipt: &receipt };
             console.emit(&Message::Result { card: name, node, ok: true, exit: 0, outcome });
@@ -243,13 +255,7 @@ pub(super) fn laptop() -> Laptop {
 }
 
 /// What holds for all cards is said once.
-pub(super) fn warn(survey: &Survey, prepared: &[Prepared], console: &Console) {
-    if survey.os.bits == Bits::ThirtyTwo {
-        console.warn(&format!(
-            "{}: it is prepared without Kubernetes; for a node of a cluster use a 64-bit system",
-            survey.os.name()
-        ));
-    }
+pub(super) fn warn(prepared: &[Prepared], console: &Console) {
     let mut said: Vec<&str> = Vec::new();
     for warning in prepared.iter().flat_map(|prepared| &prepared.warnings) {
         if !said.contains(&warning.as_str()) {

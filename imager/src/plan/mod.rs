@@ -2,6 +2,7 @@
 
 mod changed;
 mod hostnames;
+mod kubernetes;
 mod laptop;
 mod locales;
 mod login;
@@ -22,6 +23,7 @@ use crate::boot::NodeFiles;
 
 pub use changed::changed;
 pub use hostnames::{expand as host_names, expand_all as host_names_of};
+pub use kubernetes::{KubernetesSettings, clashes, kubernetes};
 pub use laptop::Laptop;
 pub(crate) use laptop::home_of;
 pub use login::{Password, read_key_files, read_passphrase, read_password, read_token};
@@ -81,6 +83,9 @@ pub enum PlanError {
     /// Settings that are wrong, all at once.
     #[error("{0}")]
     Settings(Problems),
+    /// A 32-bit system, and nothing says that an old Kubernetes will do.
+    #[error("{0} has no Kubernetes that is in support: 1.26 was the last with 32-bit ARM")]
+    ThirtyTwo(String),
     /// The system has no random numbers.
     #[error("hashing the password: {0}")]
     Hash(String),
@@ -106,6 +111,10 @@ impl PlanError {
             ),
             PlanError::Masters(_) => Some(
                 "without `--role`, the first card is the master and the others are workers".into(),
+            ),
+            PlanError::ThirtyTwo(_) => Some(
+                "use a 64-bit system, or `--legacy` for an old Kubernetes, or `--kubernetes none`"
+                    .into(),
             ),
             PlanError::Settings(_) | PlanError::Hash(_) | PlanError::File { .. } => None,
         }

@@ -25,9 +25,9 @@
 //! | `end` | always last | `exit` |
 //!
 //! `class` goes with `exit`: `failed` 1, `usage` 2, `refused` 3, `mismatch` 4. `exit` of `end` is the exit code, that of
-//! the worst card. A receipt has `model`, `serial`, `image`, `image_sha256` (of the file as it is distributed),
+//! the worst card. A receipt has `model`, `serial`, `image`, `image_sha256` (of the file as it is distributed), `kubernetes`, `in_support`,
 //! `bytes`, `seconds`, `write_seconds`, `verify_seconds`,
-//! `megabytes_per_second`, `verified`, `ejected`.
+//! `megabytes_per_second`, `verified`, `ejected`, `kubernetes` (version; absent where none), `in_support`.
 
 use pikube_config::Role;
 use serde::Serialize;
@@ -250,6 +250,10 @@ pub struct Receipt {
     pub megabytes_per_second: f64,
     pub verified: bool,
     pub ejected: bool,
+    /// Version that the node gets; `None` where it is only prepared.
+    pub kubernetes: Option<String>,
+    /// Whether that version still gets fixes.
+    pub in_support: Option<bool>,
 }
 
 /// One object, without the end of the line.

@@ -38,7 +38,10 @@ impl Desk {
         for name in ["SUDO_USER", "SUDO_UID", "SUDO_GID", "KUBECONFIG", "XDG_STATE_HOME"] {
             command.env_remove(name);
         }
-        command.env("PIKUBE_STATE_DIR", self.path("state")).env("HOME", self.path("home"));
+        command
+            .env("PIKUBE_STATE_DIR", self.path("state"))
+            .env("PIKUBE_KUBERNETES", crate::support::KUBERNETES)
+            .env("HOME", self.path("home"));
         command
     }
 

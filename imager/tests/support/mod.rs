@@ -21,6 +21,9 @@ pub const TRIXIE_CMDLINE: &str = "console=serial0,115200 console=tty1 root=PARTU
 pub const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop";
 
+/// PIKUBE_KUBERNETES of every test: nothing is asked of a server.
+pub const KUBERNETES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/kubernetes.toml");
+
 /// First sector of the boot partition, as in Raspberry Pi OS' images.
 const BOOT_SECTOR: u64 = 8192;
 /// Sectors of the second partition, which holds a pattern instead of a file system.

@@ -55,7 +55,16 @@ fn main() -> Result<()> {
 fn write(card: &Path, image: &Path, agents: &Path, state: &Path) -> Result<()> {
     let mut command = Command::new(needs::piflash()?);
     command.env("PIKUBE_STATE_DIR", state);
-    command.args(["--role", "master", "--hostname", "laperouse", "--yes", "--agent-dir"]);
+    command.args([
+        "--kubernetes",
+        "none",
+        "--role",
+        "master",
+        "--hostname",
+        "laperouse",
+        "--yes",
+        "--agent-dir",
+    ]);
     command.arg(agents).arg("--image").arg(image).arg(card);
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
     println!("$ piflash {}", words.join(" "));

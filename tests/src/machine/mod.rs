@@ -3,6 +3,7 @@
 
 mod config_txt;
 mod console;
+mod power;
 mod process;
 pub mod qemu;
 pub mod uml;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 pub use console::Console;
+pub use power::Powered;
 pub use process::{Ending, Running};
 
 use crate::card::Card;

@@ -131,13 +131,15 @@ impl Running {
     /// When its state cannot be had.
     pub fn ends_within(&mut self, limit: Duration) -> Result<bool> {
         let end = Instant::now() + limit;
-        while Instant::now() < end {
+        loop {
             if self.child.try_wait()?.is_some() {
                 return Ok(true);
             }
+            if Instant::now() >= end {
+                return Ok(false);
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(false)
     }
 
     /// Cuts the power: SIGKILL. What the guest had not written to its card is gone.

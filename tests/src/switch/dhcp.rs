@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{DOMAIN, LAPTOP, Switch};
 
@@ -11,6 +12,9 @@ use super::{DOMAIN, LAPTOP, Switch};
 pub(super) const LEASES: &str = "leases";
 /// What dnsmasq says, in the switch's directory.
 pub(super) const LOG: &str = "dnsmasq.log";
+
+/// Names beyond the domain with their addresses, as in /etc/hosts, in the switch's directory.
+pub(super) const NAMES: &str = "names";
 
 /// An address that the server has given away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +33,8 @@ pub struct Lease {
 pub(super) fn start(switch: &Switch) -> Result<Child> {
     let directory = switch.directory.path();
     let log = std::fs::File::create(directory.join(LOG))?;
-    let laptop = switch.command("setpriv");
-    let mut command = laptop;
+    std::fs::write(directory.join(NAMES), "")?;
+    let mut command = switch.command("setpriv");
     command
         .args(["--pdeathsig", "KILL", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null"])
         // changing its user would undo --pdeathsig
@@ -42,9 +46,16 @@ pub(super) fn start(switch: &Switch) -> Result<Child> {
         .arg(format!("--domain={DOMAIN}"))
         .arg(format!("--local=/{DOMAIN}/"))
         .arg(format!("--host-record=laptop.{DOMAIN},{LAPTOP}"))
+        .arg(format!("--addn-hosts={}", directory.join(NAMES).display()))
         .arg(format!("--dhcp-leasefile={}", directory.join(LEASES).display()));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command.spawn().context("starting dnsmasq")
+}
+
+/// Makes it read its list of names again: SIGHUP, dnsmasq(8).
+pub(super) fn read_again(server: &Child) -> Result<()> {
+    let pid = i32::try_from(server.id()).ok().and_then(Pid::from_raw).context("no process")?;
+    kill_process(pid, Signal::HUP).context("waking dnsmasq")
 }
 
 /// The leases in a file of dnsmasq: end of the lease, hardware address, address, name or `*`, client id.

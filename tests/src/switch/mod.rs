@@ -8,12 +8,14 @@
 mod dhcp;
 
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
 use crate::needs::{self, Missing};
@@ -184,6 +186,40 @@ impl Switch {
     /// When its file cannot be read.
     pub fn dhcp_log(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.directory.path().join(dhcp::LOG))?)
+    }
+
+    /// What `make` returns, made on the laptop: a socket stays in the namespace where it was made.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or `make` fails.
+    pub fn within<T: Send>(
+        &self,
+        make: impl FnOnce() -> std::io::Result<T> + Send,
+    ) -> std::io::Result<T> {
+        let namespace = std::fs::File::open(self.namespace())?;
+        let inside = || {
+            // of this thread alone, which ends here
+            let network = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), network)?;
+            make()
+        };
+        std::thread::scope(|scope| scope.spawn(inside).join())
+            .unwrap_or_else(|_| Err(std::io::Error::other("a thread panicked")))
+    }
+
+    /// What the DNS server answers, from now on, for names beyond its own domain: an address each. What it does not
+    /// know does not exist.
+    ///
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn set_names(&self, names: &[(&str, &str)]) -> Result<()> {
+        let lines: String =
+            names.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
+        std::fs::write(self.directory.path().join(dhcp::NAMES), lines)?;
+        if let Some(dhcp) = &self.dhcp {
+            dhcp::read_again(dhcp)?;
+        }
+        Ok(())
     }
 
     fn namespace(&self) -> PathBuf {

@@ -145,7 +145,7 @@ fn the_power_can_go_twice() {
     }
 }
 
-pub(super) fn assert_same(
+pub(crate) fn assert_same(
     node: &Node,
     lasting: &std::collections::BTreeMap<String, (String, u32, (u32, u32))>,
     cut: usize,

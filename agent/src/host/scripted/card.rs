@@ -42,3 +42,36 @@ password_hash = "$6$saltsalt$0123456789abcdefSECRET"
 ssid = "harbour"
 password = "swordfishSECRET"
 "#;
+
+/// What makes [`PLAN`] the plan of a cluster's master.
+pub const CLUSTER: &str = r#"
+[cluster]
+name = "pikube"
+endpoint = "cp.pikube.internal:6443"
+ca_hash = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+token_expires = "2026-12-05T00:00:00Z"
+master = "laperouse"
+[kubernetes]
+version = "1.36.4"
+repository = "https://pkgs.example.org/v1.36/deb/"
+runtime_repository = "https://docker.example.org/linux"
+downloads = "https://downloads.example.org"
+cni_plugins = "https://downloads.example.org/cni-{arch}.tgz"
+"#;
+
+/// The token of [`CLUSTER_SECRETS`].
+pub const TOKEN: &str = "abcdef.0123456789abcdef";
+
+/// What [`SECRETS`] has besides on the card of a cluster's master.
+pub const CLUSTER_SECRETS: &str = r#"
+[cluster]
+token = "abcdef.0123456789abcdef"
+ca_certificate = "-----BEGIN CERTIFICATE-----\nCA\n-----END CERTIFICATE-----\n"
+ca_key = "-----BEGIN PRIVATE KEY-----\nCA-SECRET\n-----END PRIVATE KEY-----\n"
+sa_key = "-----BEGIN PRIVATE KEY-----\nSA-SECRET\n-----END PRIVATE KEY-----\n"
+sa_public_key = "-----BEGIN PUBLIC KEY-----\nSA\n-----END PUBLIC KEY-----\n"
+front_proxy_ca_certificate = "-----BEGIN CERTIFICATE-----\nFP\n-----END CERTIFICATE-----\n"
+front_proxy_ca_key = "-----BEGIN PRIVATE KEY-----\nFP-SECRET\n-----END PRIVATE KEY-----\n"
+etcd_ca_certificate = "-----BEGIN CERTIFICATE-----\nETCD\n-----END CERTIFICATE-----\n"
+etcd_ca_key = "-----BEGIN PRIVATE KEY-----\nETCD-SECRET\n-----END PRIVATE KEY-----\n"
+"#;

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Access, Look as _, Node, PLAN, SECRETS, What};
+use super::{
+    Access, CLUSTER, CLUSTER_SECRETS, Look as _, Node, PLAN, SECRETS, TOKEN, What, kubernetes,
+};
 use crate::render::{SYSCTLS, fstab, network::keyfile, variables};
 
 const SWAPS: &str = "Filename\tType\tSize\tUsed\tPriority\n";
@@ -44,6 +46,34 @@ impl Node {
         node
     }
 
+    /// As [`Node::pi`], with the plan and the secrets of a cluster's master.
+    pub fn master() -> Self {
+        let node = Self::pi();
+        node.put("/etc/pikube/pikube.toml", format!("{PLAN}{CLUSTER}"));
+        let secrets = SECRETS.replace("[[wifi", &format!("{CLUSTER_SECRETS}[[wifi"));
+        node.put("/etc/pikube/pikube-secrets.toml", secrets);
+        node.boot();
+        // Whatever comes of it: its DNS is another node's matter.
+        let answer = vec![0, 12, 0x70, 0x69, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        node.answering.borrow_mut().insert("10.96.0.10:53".to_owned(), answer);
+        node
+    }
+
+    /// As [`Node::master`], for a worker whose master is up.
+    pub fn worker() -> Self {
+        let node = Self::master();
+        let plan = node.get("/etc/pikube/pikube.toml");
+        let plan = plan.replace("role = \"master\"", "role = \"worker\"");
+        node.put(
+            "/etc/pikube/pikube.toml",
+            plan.replace("hostname = \"laperouse\"", "hostname = \"fregate\""),
+        );
+        let secrets = format!("{SECRETS}[cluster]\ntoken = \"{TOKEN}\"\n");
+        node.put("/etc/pikube/pikube-secrets.toml", secrets);
+        node.answering.borrow_mut().insert(":6443".to_owned(), Vec::new());
+        node
+    }
+
     /// A boot: what is not on the medium is made anew from what is.
     pub fn boot(&self) {
         self.restore_power();
@@ -52,6 +82,8 @@ impl Node {
         }
         self.active.borrow_mut().clear();
         self.now.set("2024-07-04T00:00:00Z".parse::<Timestamp>().unwrap());
+        self.put("/proc/meminfo", "MemTotal:        3884360 kB\n");
+        self.put(kubernetes::NAMES, "laperouse.local 192.168.1.10\n");
         self.put("/proc/self/mounts", "/dev/mmcblk0p1 /boot/firmware vfat rw 0 0\n");
         self.put("/proc/self/mountinfo", "24 1 179:2 / / rw,noatime - ext4 /dev/root rw\n");
         self.put("/proc/uptime", "21.07 60.11\n");

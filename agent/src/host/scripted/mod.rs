@@ -2,6 +2,7 @@
 //! do. It can lose its power before any operation, and boot again with what was on the medium.
 
 mod card;
+pub(crate) mod kubernetes;
 mod machine;
 mod programs;
 
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use super::files::TEMPORARY;
 use super::{Access, Answer, Command, Error, Host, Job, Kind, Lock, Look, Stat};
 use crate::report::{Level, Voice};
-pub use card::{HASH, PLAN, SECRETS};
+pub use card::{CLUSTER, CLUSTER_SECRETS, HASH, PLAN, SECRETS, TOKEN};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
@@ -103,7 +104,9 @@ impl Node {
 
     /// What survives a power cut, but for what tells time.
     pub fn lasting(&self) -> BTreeMap<String, (String, u32, (u32, u32))> {
-        const TELL_TIME: [&str; 4] = [
+        const TELL_TIME: [&str; 5] = [
+            // An init that a power cut has hidden is adopted, and nobody keeps its words.
+            "/var/log/pikube/kubeadm.log",
             crate::journal::PATH,
             crate::report::PATH,
             "/boot/firmware/pikube-report.json",

@@ -1,7 +1,7 @@
 //! The programs of the node in memory. Each does what the real one does, one write at a time: a power cut can come
 //! between any two of them.
 
-use super::{Access, Answer, Command, Error, Host as _, Look as _, Node, What};
+use super::{Access, Answer, Command, Error, Host as _, Look as _, Node, What, kubernetes};
 use crate::render::{locale_gen, network::keyfile};
 
 const ARCHIVE: &str = "/usr/lib/locale/locale-archive";
@@ -10,6 +10,9 @@ const ARCHIVE: &str = "/usr/lib/locale/locale-archive";
 pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
     if !node.has_power() {
         node.tick(command.program)?;
+    }
+    if let Some(answer) = kubernetes::run(node, command) {
+        return answer;
     }
     let args: Vec<&str> = command.args.iter().map(String::as_str).collect();
     match (command.program, &args[..]) {
@@ -114,7 +117,7 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
     Ok(Answer::default())
 }
 
-fn said(status: i32, stdout: &str) -> Answer {
+pub(super) fn said(status: i32, stdout: &str) -> Answer {
     Answer { status, stdout: stdout.to_owned(), stderr: String::new() }
 }
 

@@ -123,6 +123,7 @@ pub fn piflash(image: &Path, nodes: &[String], verify: bool) -> Program {
     // The clusters of whoever measures are left alone.
     let state = format!("PIKUBE_STATE_DIR={}", clone_root().join("target/bench/state").display());
     let mut command = vec!["env".to_owned(), state, binary];
+    command.extend(["--kubernetes", "none"].map(str::to_owned));
     command.extend(["--role", "worker", "--yes", "--hostname", host].map(str::to_owned));
     command.extend(
         ["--timezone", "UTC", "--locale", "C.UTF-8", "--keyboard", "us"].map(str::to_owned),

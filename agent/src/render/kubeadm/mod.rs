@@ -1,0 +1,125 @@
+//! kubeadm's configuration: `kubeadm.k8s.io/v1beta4`, and `v1beta3` for the legacy line (`kubernetes-on-pi.md` §3.3,
+//! §3.4, §4.5). Every value comes from a plan that was checked, so that none needs more than its quotes.
+
+mod documents;
+mod v1beta3;
+mod v1beta4;
+
+use pikube_config::{Cluster, FirstbootPlan, Kubernetes, Role, Runtime, Swap};
+use zeroize::Zeroizing;
+
+/// Where the configuration is, while it is needed: it holds the token.
+pub const PATH: &str = "/etc/pikube/kubeadm.yaml";
+/// containerd's socket.
+const CONTAINERD: &str = "unix:///run/containerd/containerd.sock";
+/// The socket of kubelet's own bridge to docker, in Kubernetes 1.23 and earlier.
+const DOCKERSHIM: &str = "unix:///var/run/dockershim.sock";
+/// The last minor version with that bridge.
+const LAST_DOCKERSHIM_MINOR: u32 = 23;
+
+/// A node and its place in its cluster.
+#[derive(Clone, Copy)]
+pub struct Member<'a> {
+    /// The whole plan.
+    pub plan: &'a FirstbootPlan,
+    /// Its table.
+    pub kubernetes: &'a Kubernetes,
+    /// Its table.
+    pub cluster: &'a Cluster,
+    /// What is installed: `1.36.4`.
+    pub version: &'a str,
+    /// The node's own address in the cluster's network.
+    pub address: &'a str,
+    /// The bootstrap token.
+    pub token: &'a str,
+    /// How long it still lets nodes in, in seconds, by the Pi's clock: kubeadm's file takes no point in time (its
+    /// `expires` always clashes with the `ttl` that kubeadm itself fills in, `bootstraptoken/v1/defaults.go`).
+    pub token_ttl_s: i64,
+}
+
+impl Member<'_> {
+    /// The configuration for this node's role.
+    pub fn configuration(&self) -> Zeroizing<String> {
+        let first = match (self.kubernetes.legacy, self.plan.node.role) {
+            (true, Role::Master) => v1beta3::init(self),
+            (true, _) => v1beta3::join(self),
+            (false, Role::Master) => v1beta4::init(self),
+            (false, _) => v1beta4::join(self),
+        };
+        if self.plan.node.role != Role::Master {
+            return first;
+        }
+        let kubelet = documents::kubelet(self.plan.system.swap == Swap::Keep);
+        Zeroizing::new(format!("{}---\n{kubelet}---\n{}", *first, documents::KUBE_PROXY))
+    }
+
+    fn name(&self) -> &str {
+        &self.plan.node.hostname
+    }
+
+    /// `host:port` of the API server.
+    fn endpoint(&self) -> &str {
+        self.cluster.endpoint.as_deref().unwrap_or_default()
+    }
+
+    /// Every name and address by which somebody may call the API server.
+    fn names(&self) -> Vec<String> {
+        let host = host(self.endpoint());
+        let master = self.cluster.master.as_deref().unwrap_or(self.name());
+        let mut names: Vec<String> = vec![
+            self.name().to_owned(),
+            format!("{}.local", self.name()),
+            host.to_owned(),
+            self.address.to_owned(),
+            "127.0.0.1".to_owned(),
+            "localhost".to_owned(),
+            master.to_owned(),
+            format!("{master}.local"),
+        ];
+        names.extend(self.cluster.address.clone());
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+
+    /// Preflight errors that are no reason to stop here.
+    fn ignored(&self) -> &'static str {
+        if self.kubernetes.force_low_memory { "[Mem]" } else { "[]" }
+    }
+
+    fn ca_hash(&self) -> &str {
+        self.cluster.ca_hash.as_deref().unwrap_or_default()
+    }
+
+    fn images(&self) -> String {
+        self.kubernetes
+            .images()
+            .map(|images| format!("imageRepository: \"{images}\"\n"))
+            .unwrap_or_default()
+    }
+}
+
+/// The container runtime's socket, as kubeadm wants it.
+pub fn socket(kubernetes: &Kubernetes) -> &'static str {
+    if uses_dockershim(kubernetes) { DOCKERSHIM } else { CONTAINERD }
+}
+
+/// Whether the kubelet talks to docker itself.
+pub fn uses_dockershim(kubernetes: &Kubernetes) -> bool {
+    kubernetes.legacy
+        && kubernetes.runtime == Runtime::Docker
+        && kubernetes.minor() <= LAST_DOCKERSHIM_MINOR
+}
+
+/// `host` of `host:port`.
+pub fn host(endpoint: &str) -> &str {
+    endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host)
+}
+
+/// The lines of a list, indented.
+fn list(items: &[String], indent: &str) -> String {
+    items.iter().map(|item| format!("{indent}- \"{item}\"\n")).collect()
+}
+
+#[cfg(test)]
+mod tests;

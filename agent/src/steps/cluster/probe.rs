@@ -1,0 +1,160 @@
+//! Whether the network between pods works on this node. That the node is Ready does not say so: with plugins in the
+//! wrong folder it is Ready and no pod starts (`kubernetes-on-pi.md` §11).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use pikube_config::Kubernetes;
+use serde_json::{Value, json};
+
+use crate::host::{Access, Answer, Command, Error, Host, Look};
+use crate::render::kubeadm;
+use crate::step::Stop;
+
+/// Description of the pod that is tried, for crictl.
+const POD: &str = "/run/pikube/pod.json";
+/// Its name.
+const NAME: &str = "pikube-probe";
+/// The cluster's domain, as kubeadm's configuration has it.
+const DOMAIN: &str = "cluster.local";
+
+/// Starts a pod with nothing in it but its network, through the runtime itself, calls it, and removes it.
+///
+/// # Errors
+/// It does not start, or does not answer (yet).
+pub fn sandbox(kubernetes: &Kubernetes, node: &str, host: &dyn Host) -> Result<(), Stop> {
+    let description = json!({
+        "metadata": {
+            "name": NAME,
+            "uid": format!("{NAME}-{node}"),
+            "namespace": "kube-system",
+            "attempt": 1,
+        },
+        "log_directory": "/tmp",
+        "linux": {},
+    });
+    // One of an earlier attempt that was cut off has the name.
+    remove(kubernetes, host)?;
+    host.write(POD, description.to_string().as_bytes(), Access::root(0o600))?;
+    let started = crictl(kubernetes, host, &["runp", POD])?;
+    if started.status != 0 {
+        return Err(Stop::Again(format!(
+            "a pod with a network does not start: {}",
+            last(&started)
+        )));
+    }
+    let inspected =
+        crictl(kubernetes, host, &["inspectp", "--output=json", started.stdout.trim()])?;
+    let found: Value = serde_json::from_str(&inspected.stdout).unwrap_or_default();
+    let address = found.pointer("/status/network/ip").and_then(Value::as_str);
+    let called = match address.and_then(|address| address.parse::<Ipv4Addr>().ok()) {
+        Some(address) => call(host, address.into()),
+        None => Err(Stop::Again("a pod with a network got no address".to_owned())),
+    };
+    remove(kubernetes, host)?;
+    called
+}
+
+/// A pod that says no to a connection is there. Discard (RFC 863): nothing listens there.
+fn call(host: &dyn Look, address: IpAddr) -> Result<(), Stop> {
+    match host.reach(SocketAddr::new(address, 9)) {
+        Ok(()) => Ok(()),
+        Err(Error::Reach { source, .. })
+            if source.kind() == std::io::ErrorKind::ConnectionRefused =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(Stop::Again(format!("a pod on this node does not answer: {error}"))),
+    }
+}
+
+fn remove(kubernetes: &Kubernetes, host: &dyn Host) -> Result<(), Error> {
+    let found = crictl(kubernetes, host, &["pods", "--quiet", "--name", NAME])?;
+    for pod in found.stdout.split_whitespace() {
+        crictl(kubernetes, host, &["stopp", pod])?;
+        crictl(kubernetes, host, &["rmp", "--force", pod])?;
+    }
+    Ok(())
+}
+
+fn crictl(kubernetes: &Kubernetes, host: &dyn Host, words: &[&str]) -> Result<Answer, Error> {
+    let endpoint = format!("--runtime-endpoint={}", kubeadm::socket(kubernetes));
+    let words = [endpoint.as_str()].into_iter().chain(words.iter().copied());
+    host.ask(&Command::new("crictl", words).within(Duration::from_secs(300)))
+}
+
+fn last(answer: &Answer) -> &str {
+    let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
+    said.trim().lines().last().unwrap_or("nothing said")
+}
+
+/// Asks the cluster's DNS for its own API server: the way leads over kube-proxy and the pod network to a CoreDNS on
+/// whatever node it runs.
+///
+/// # Errors
+/// It does not answer (yet), or not with an address.
+pub fn dns(kubernetes: &Kubernetes, host: &dyn Look) -> Result<(), Stop> {
+    let Some(server) = server(&kubernetes.service_cidr) else { return Ok(()) };
+    let question = question(&format!("kubernetes.default.svc.{DOMAIN}"));
+    let waiting = |why: String| {
+        Stop::Again(format!("the cluster's DNS at {server} does not answer yet: {why}"))
+    };
+    let answer = host
+        .converse(SocketAddr::from((server, 53)), &question)
+        .map_err(|error| waiting(error.to_string()))?;
+    // RFC 1035 §4.1.1, behind the two bytes of length (§4.2.2): the code of the answer, the number of records.
+    match (answer.get(5), answer.get(8..10)) {
+        (Some(flags), Some([high, low]))
+            if flags & 15 == 0 && u16::from_be_bytes([*high, *low]) > 0 =>
+        {
+            Ok(())
+        }
+        (Some(flags), _) => Err(waiting(format!("it answers with code {}", flags & 15))),
+        (None, _) => Err(waiting("it hangs up".to_owned())),
+    }
+}
+
+/// The tenth address of the services' (kubeadm, `constants.GetDNSIP`).
+fn server(cidr: &str) -> Option<Ipv4Addr> {
+    let network: Ipv4Addr = cidr.split('/').next()?.parse().ok()?;
+    Some(Ipv4Addr::from_bits(network.to_bits().checked_add(10)?))
+}
+
+/// A question for an address, as it goes over TCP (RFC 1035 §4.1, §4.2.2).
+fn question(name: &str) -> Vec<u8> {
+    let mut message = vec![0x70, 0x69, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).unwrap_or(63));
+        message.extend(label.bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    [&length.to_be_bytes()[..], &message].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::scripted::Node;
+
+    #[test]
+    fn the_question_is_one_of_rfc_1035() {
+        let question = question("a.bc");
+        assert_eq!(question[..2], [0, 22]);
+        assert_eq!(question[2..14], [0x70, 0x69, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(question[14..], [1, b'a', 2, b'b', b'c', 0, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn only_an_answer_with_a_record_will_do() {
+        let kubernetes = Kubernetes::new("1.36.4");
+        let node = Node::bare();
+        let ask = || dns(&kubernetes, &node);
+        assert!(matches!(ask(), Err(Stop::Again(what)) if what.contains("10.96.0.10")));
+        for (flags, records, good) in [(0x80, 1, true), (0x83, 0, false), (0x80, 0, false)] {
+            let answer = vec![0, 12, 0x70, 0x69, 0x81, flags, 0, 1, 0, records, 0, 0, 0, 0];
+            node.answering.borrow_mut().insert("10.96.0.10:53".to_owned(), answer);
+            assert_eq!(ask().is_ok(), good, "{flags} {records}");
+        }
+    }
+}

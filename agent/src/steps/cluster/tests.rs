@@ -1,0 +1,192 @@
+//! The whole run of a master and of a worker on a node in memory, with the power cut anywhere.
+
+use pikube_config::{FirstbootPlan, Role, Secrets};
+
+use super::*;
+use crate::commands::run::run_on;
+use crate::host::scripted::kubernetes::OBJECTS;
+use crate::host::scripted::{Node, TOKEN};
+use crate::host::{Host as _, Look as _};
+use crate::plan::{Context, Facts, steps};
+use crate::step::{Check, Stop};
+
+fn context(node: &Node) -> Context {
+    let plan = FirstbootPlan::from_toml(&node.get("/etc/pikube/pikube.toml")).unwrap();
+    let secrets = Secrets::from_toml(&node.get("/etc/pikube/pikube-secrets.toml")).ok();
+    Context::new(plan, secrets, Facts::of(node, false).unwrap())
+}
+
+fn commands(node: &Node, start: &str) -> usize {
+    node.log.borrow().iter().filter(|line| line.starts_with(start)).count()
+}
+
+#[test]
+fn a_master_makes_its_cluster_with_the_identity_of_its_card() {
+    let node = Node::master();
+    run_on(&node, &node).unwrap();
+    assert_eq!(commands(&node, "kubeadm init"), 1);
+    assert!(node.get("/etc/kubernetes/pki/ca.crt").contains("\nCA\n"));
+    assert!(node.get("/etc/kubernetes/pki/sa.pub").contains("\nSA\n"));
+    assert_eq!(node.access("/etc/kubernetes/pki/ca.key").unwrap().mode, 0o600);
+    assert_eq!(node.access("/home/captain/.kube/config").unwrap().owner, (1001, 1001));
+    assert!(node.get("/etc/hosts").contains("192.168.1.21\tcp.pikube.internal\n"));
+    assert!(node.get(OBJECTS).contains("daemonset/flannel"));
+    assert!(!node.exists("/etc/pikube/kubeadm.yaml").unwrap());
+    assert!(!node.exists("/run/containerd/probe").unwrap(), "the pod that was tried is left");
+    let told = [node.said.borrow().join("\n"), node.log.borrow().join("\n")];
+    for text in told.iter().chain(node.lasting().values().map(|(content, ..)| content)) {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+}
+
+#[test]
+fn a_worker_waits_for_its_master_and_joins() {
+    let node = Node::worker();
+    node.answering.borrow_mut().remove(":6443");
+    let context = context(&node);
+    let Err(Stop::Again(what)) = (join::STEP.apply)(&context, &node) else { panic!() };
+    assert!(what.contains("waiting for the control plane, `laperouse`"), "{what}");
+    assert!(node.get("/etc/hosts").contains("192.168.1.10\tcp.pikube.internal\n"));
+    node.answering.borrow_mut().insert(":6443".to_owned(), Vec::new());
+    node.put(crate::host::scripted::kubernetes::NAMES, "laperouse.local 192.168.1.12\n");
+    (join::STEP.apply)(&context, &node).unwrap();
+    assert!(node.get("/etc/hosts").contains("192.168.1.12\tcp.pikube.internal\n"), "it has moved");
+    assert_eq!((join::STEP.check)(&context, &node).unwrap(), Check::Satisfied);
+}
+
+/// Whatever the moment at which the power goes: one cluster, one identity, no second init of what is complete.
+#[test]
+fn the_power_can_go_at_any_operation() {
+    for make in [Node::master, Node::worker] {
+        let whole = make();
+        let before = whole.operations();
+        run_on(&whole, &whole).unwrap();
+        let (lasting, count) = (whole.lasting(), whole.operations() - before);
+        for cut in 1..=count {
+            let node = make();
+            node.power_for(cut);
+            assert!(run_on(&node, &node).is_err(), "cut at {cut}");
+            let complete = node.get(OBJECTS).contains("daemonset/kube-proxy");
+            let joined = !node.get("/etc/kubernetes/kubelet.conf").is_empty()
+                && context(&node).plan.node.role == Role::Worker;
+            node.boot();
+            node.log.borrow_mut().clear();
+            run_on(&node, &node)
+                .unwrap_or_else(|_| panic!("cut at {cut}: {:#?}", node.said.borrow()));
+            crate::commands::run::tests::assert_same(&node, &lasting, cut);
+            let inits = commands(&node, "kubeadm init") + commands(&node, "kubeadm join");
+            assert!(!(complete || joined) || inits == 0, "a second time, cut at {cut}");
+            assert!(!(complete || joined) || commands(&node, "kubeadm reset") == 0, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn what_a_kubeadm_has_begun_is_undone_before_the_next_one() {
+    let node = Node::master();
+    node.fail("kubeadm init", 1, "error: timed out waiting for the condition", 2);
+    run_on(&node, &node).unwrap();
+    assert_eq!(commands(&node, "kubeadm init"), 3);
+    let said = node.said.borrow().join("\n");
+    assert!(said.contains("`kubeadm init`: timed out waiting for the condition"), "{said}");
+}
+
+#[test]
+fn a_node_of_somebody_else_is_left_alone() {
+    for path in ["/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/etcd.yaml"] {
+        let node = Node::master();
+        node.put(path, "theirs");
+        assert!(run_on(&node, &node).is_err());
+        assert_eq!(commands(&node, "kubeadm reset") + commands(&node, "kubeadm init"), 0);
+        assert!(node.said.borrow().join("\n").contains("pikube-agent reset"));
+        assert_eq!(node.get(path), "theirs");
+    }
+}
+
+#[test]
+fn a_card_of_another_cluster_does_not_take_a_node_away_from_its_own() {
+    let node = Node::worker();
+    run_on(&node, &node).unwrap();
+    let plan = node.get("/etc/pikube/pikube.toml");
+    node.put("/etc/pikube/pikube.toml", plan.replace("sha256:e3b0", "sha256:0000"));
+    let Err(Stop::Person { what, help }) = (join::STEP.check)(&context(&node), &node) else {
+        panic!()
+    };
+    assert!(what.contains("`pikube`") && help.contains("pikube-agent reset"), "{what}");
+    // Another name of the master, or another address, is no other cluster.
+    node.put("/etc/pikube/pikube.toml", plan.replace("master = \"laperouse\"", "master = \"x\""));
+    assert_eq!((join::STEP.check)(&context(&node), &node).unwrap(), Check::Satisfied);
+}
+
+#[test]
+fn what_cannot_heal_stops_at_once() {
+    let late = Node::worker();
+    late.set_clock("2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    let Err(Stop::Person { what, help }) = (join::STEP.apply)(&context(&late), &late) else {
+        panic!()
+    };
+    assert!(what.contains("2026-12-05") && help.contains("piflash configure"), "{what}");
+    assert_eq!(commands(&late, "kubeadm"), 0);
+
+    let small = Node::master();
+    small.put("/proc/meminfo", "MemTotal:         944392 kB\n");
+    let Err(Stop::Person { what, help }) = (board::STEP.check)(&context(&small), &small) else {
+        panic!()
+    };
+    assert!(what.contains("922") && help.contains("--force-low-memory"), "{what}");
+    let worker = Node::worker();
+    worker.put("/proc/meminfo", "MemTotal:         944392 kB\n");
+    worker.root_bytes.set(31_000_000_000);
+    assert_eq!((board::STEP.check)(&context(&worker), &worker).unwrap(), Check::Satisfied);
+    worker.root_bytes.set(2_000_000_000);
+    let Err(Stop::Person { what, .. }) = (board::STEP.check)(&context(&worker), &worker) else {
+        panic!()
+    };
+    assert!(what.contains("2000 MB"), "{what}");
+}
+
+#[test]
+fn ready_alone_is_not_the_end() {
+    let node = Node::master();
+    let context = context(&node);
+    for step in steps(&context.plan) {
+        if step.id == "pod-network" {
+            break;
+        }
+        if matches!((step.check)(&context, &node).unwrap(), Check::Needed(_)) {
+            (step.apply)(&context, &node).unwrap();
+        }
+    }
+    let Err(Stop::Again(what)) = (ready::STEP.apply)(&context, &node) else { panic!() };
+    assert!(what.contains("cni plugin not initialized"), "{what}");
+    (pod_network::STEP.apply)(&context, &node).unwrap();
+    node.answering.borrow_mut().clear();
+    let Err(Stop::Again(what)) = (ready::STEP.apply)(&context, &node) else { panic!() };
+    assert!(what.contains("DNS at 10.96.0.10"), "{what}");
+}
+
+#[test]
+fn a_reset_gives_the_node_back() {
+    let node = Node::master();
+    run_on(&node, &node).unwrap();
+    let told = crate::commands::reset::reset_on(&node).unwrap();
+    assert!(told.contains("`laperouse` is out of its cluster"), "{told}");
+    let left: Vec<String> = node
+        .lasting()
+        .into_keys()
+        .filter(|path| {
+            ["/etc/kubernetes/", "/var/lib/etcd", "/etc/cni", "/.kube/"]
+                .iter()
+                .any(|part| path.contains(part))
+        })
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!node.get("/etc/hosts").contains("cp.pikube.internal"));
+    assert!(node.get("/etc/hostname").contains("laperouse"));
+    // What the user has written stays.
+    let node = Node::master();
+    run_on(&node, &node).unwrap();
+    node.put("/home/captain/.kube/config", "of another cluster");
+    crate::commands::reset::reset_on(&node).unwrap();
+    assert_eq!(node.get("/home/captain/.kube/config"), "of another cluster");
+}

@@ -1,0 +1,245 @@
+//! A cluster of booted nodes: cards of one inventory, each in a machine of its own on one switch, with everything that
+//! they install on the laptop beside them. Nobody logs in before a node is done, and then only to ask.
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::images;
+use crate::internet::Internet;
+use crate::machine::Powered;
+use crate::machine::uml::Uml;
+use crate::needs::{self, Missing};
+use crate::node::{Node, Order, TIMEZONE, USER, Workshop};
+use crate::ssh::{Login, Person};
+use crate::switch::{Cable, LAPTOP, Switch};
+
+/// Room for a system, docker and Kubernetes.
+const CARD_BYTES: u64 = 6 << 30;
+/// Between two looks at a node that is not there yet.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What the nodes of a cluster have in common. All of it is gone when dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Beyond the router.
+    pub internet: Internet,
+    /// The network.
+    pub switch: Switch,
+    /// Whose key opens the nodes.
+    pub person: Person,
+    /// piflash's inventory, and its kubeconfig when asked for.
+    state: TempDir,
+    /// Name of the test, for the logs.
+    test: String,
+}
+
+/// What a member of a cluster is made of.
+#[derive(Debug)]
+pub struct Seat<'a> {
+    /// Name of the image: that of an amd64 twin.
+    pub image: &'a str,
+    /// `master`, `worker` or `control-plane`.
+    pub role: &'a str,
+    /// Host name.
+    pub name: &'a str,
+    /// A static address on the switch; none: the DHCP server's.
+    pub address: Option<&'a str>,
+    /// Memory of its machine; a control plane wants 1700 MB.
+    pub memory_mib: u32,
+}
+
+/// A node that is a member of a cluster, and a machine for it.
+#[derive(Debug)]
+pub struct Member {
+    /// Its card.
+    pub node: Node,
+    name: String,
+    address: Option<String>,
+    cable: Cable,
+    machine: Uml,
+    logs: PathBuf,
+}
+
+impl Cluster {
+    /// A place for a cluster; `None` where this computer cannot have one, after a line that says why.
+    ///
+    /// # Errors
+    /// When the network or its servers cannot be made.
+    ///
+    /// # Panics
+    /// As [`needs::or_skip`].
+    pub fn new(test: &str) -> Result<Option<Self>> {
+        let needed =
+            Switch::needs().and_then(|()| Person::needs()).and_then(|()| Internet::needs());
+        if needs::or_skip(test, needed).is_none() {
+            return Ok(None);
+        }
+        let switch = Switch::new()?;
+        let internet = Internet::of(&switch)?;
+        let state = tempfile::Builder::new().prefix("pikube-test-cluster").tempdir()?;
+        let test = test.to_owned();
+        Ok(Some(Self { internet, switch, person: Person::new()?, state, test }))
+    }
+
+    /// Writes the card of a member with these further options, and finds a machine for it. The first one of a cluster is
+    /// its master.
+    ///
+    /// # Errors
+    /// When something is missing, or piflash fails; with what it said.
+    pub fn member(&self, seat: &Seat<'_>, more: &Order) -> Result<Member> {
+        let mut order = Order::changes()
+            .with("--role", seat.role)
+            .with("--hostname", seat.name)
+            .with("--timezone", TIMEZONE)
+            .with("--user", USER)
+            .with("--ssh-key", self.person.public_key());
+        if let Some(address) = seat.address {
+            order = order
+                .with("--address", format!("{address}/24"))
+                .with("--router", LAPTOP)
+                .with("--dns", LAPTOP);
+        }
+        let order = order.and(&self.internet.order()).and(more);
+        let node = self.workshop(seat.image)?.write_only(CARD_BYTES, &order)?;
+        self.internet.introduce(node.card())?;
+        let cable = self.switch.cable()?;
+        let logs = needs::clone_root()
+            .join("target/tmp/pikube-test-consoles/cluster")
+            .join(&self.test)
+            .join(seat.name);
+        let machine = Uml::new(seat.memory_mib, &logs)?.plugged_into(cable.clone());
+        let address = seat.address.map(str::to_owned);
+        Ok(Member { node, name: seat.name.to_owned(), address, cable, machine, logs })
+    }
+
+    /// Where cards of this image are written for this cluster.
+    fn workshop(&self, image: &str) -> Result<Workshop, Missing> {
+        let catalogue =
+            self.internet.catalogue().map_err(|error| Missing::new(error, "disk full?"))?;
+        Ok(Workshop::new(images::image(image), "amd64")?
+            .with("PIKUBE_STATE_DIR", self.state.path().join("state"))
+            .with("PIKUBE_KUBERNETES", catalogue))
+    }
+
+    /// The kubeconfig that piflash makes, in a file; no node has to be there for it.
+    ///
+    /// # Errors
+    /// When piflash fails; with what it said.
+    pub fn kubeconfig(&self) -> Result<PathBuf> {
+        let mut command = std::process::Command::new(needs::piflash()?);
+        command.arg("kubeconfig").env("PIKUBE_STATE_DIR", self.state.path().join("state"));
+        let output = command.output().context("starting piflash")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "piflash kubeconfig: {}: {error}", output.status);
+        let path = self.state.path().join("kubeconfig");
+        std::fs::write(&path, output.stdout)?;
+        Ok(path)
+    }
+
+    /// Runs kubectl on the laptop, whatever comes of it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn kubectl(
+        &self,
+        program: &std::path::Path,
+        kubeconfig: &std::path::Path,
+        words: &[&str],
+    ) -> Result<Output> {
+        let mut command = self.switch.command(&program.display().to_string());
+        command.arg("--kubeconfig").arg(kubeconfig).args(words);
+        command.output().context("starting kubectl")
+    }
+
+    /// Where a member is on the network; none: the DHCP server has not given it an address yet.
+    ///
+    /// # Errors
+    /// When the list of the DHCP server cannot be read.
+    pub fn address(&self, member: &Member) -> Result<Option<String>> {
+        if member.address.is_some() {
+            return Ok(member.address.clone());
+        }
+        let leases = self.switch.leases()?.into_iter();
+        let own = leases.filter(|lease| lease.mac == member.cable.mac());
+        Ok(own.max_by_key(|lease| lease.until_s).map(|lease| lease.address))
+    }
+
+    /// A way to log in to a member.
+    ///
+    /// # Errors
+    /// When nobody knows where it is.
+    pub fn login(&self, member: &Member) -> Result<Login<'_>> {
+        let address = self.address(member)?;
+        let address = address.with_context(|| format!("{} has no address", member.name))?;
+        Ok(self.person.login(&self.switch, USER, &address))
+    }
+
+    /// Waits until a member says that it is done, and returns its status: the JSON of its agent.
+    ///
+    /// # Errors
+    /// When its machine is off, its agent has failed, or `limit` has passed; with what it said, or where it was.
+    pub fn done(&self, member: &Member, power: &Powered, limit: Duration) -> Result<String> {
+        let end = Instant::now() + limit;
+        loop {
+            power.is_on().with_context(|| member.name.clone())?;
+            // 2: not done yet; 255: ssh could not log in yet
+            let answer = match self.login(member) {
+                Ok(login) => {
+                    let ask = "sudo -n /usr/local/lib/pikube/pikube-agent status --format json";
+                    Some(login.output(ask)?)
+                }
+                Err(_) => None,
+            };
+            if let Some(answer) = &answer {
+                let said = String::from_utf8_lossy(&answer.stdout).trim_end().to_owned();
+                match answer.status.code() {
+                    Some(0) => return Ok(said),
+                    Some(1) if !said.is_empty() => bail!("{} failed: {said}", member.name),
+                    _ => {}
+                }
+            }
+            if Instant::now() > end {
+                let said = answer.map(|answer| {
+                    let both = [answer.stdout, answer.stderr].concat();
+                    String::from_utf8_lossy(&both).into_owned()
+                });
+                bail!(
+                    "{} is not done within {} s: {}{}",
+                    member.name,
+                    limit.as_secs(),
+                    said.unwrap_or_else(|| "nobody knows its address".to_owned()),
+                    power.where_it_was()
+                );
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Member {
+    /// Its host name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Keeps a text beside the logs of its consoles, for a person who wants to know how it went.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&self, what: &str, text: &str) -> Result<()> {
+        std::fs::create_dir_all(&self.logs)?;
+        let path = self.logs.join(format!("{what}.txt"));
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Switches its machine on.
+    #[must_use]
+    pub fn power_on(&self) -> Powered {
+        Powered::on(self.machine.clone(), self.node.card())
+    }
+}

@@ -1,0 +1,185 @@
+//! Rung 3: a master and two workers, powered on workers first, become a cluster while nobody touches them.
+
+#[path = "../../imager/tests/support/kubectl.rs"]
+mod kubectl;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use pikube_config::{Report, RunState, StepState};
+use pikube_tests::cluster::{Cluster, Member, Seat};
+use pikube_tests::machine::Powered;
+use pikube_tests::node::Order;
+use serde_json::Value;
+
+const TRIXIE: &str = "raspios-trixie-amd64";
+const BOOKWORM: &str = "raspios-bookworm-amd64";
+/// kubeadm wants 1700 MB for a control plane, and the kernel keeps some for itself.
+const MASTER_MIB: u32 = 1900;
+const WORKER_MIB: u32 = 900;
+const MASTER_ADDRESS: &str = "192.168.77.10";
+/// A node that takes longer hangs. Generous: other builds may run beside the tests.
+const LIMIT: Duration = Duration::from_secs(1500);
+
+#[test]
+fn workers_first() -> Result<()> {
+    let Some(cluster) = Cluster::new("workers-first")? else { return Ok(()) };
+    let Some(kubectl) = kubectl::kubectl() else { return Ok(()) };
+    // The cluster begins with the master's card; its machine is the last to be on.
+    let laperouse = cluster.member(&master(), &Order::changes())?;
+    let fregate = cluster.member(&worker(BOOKWORM, "fregate", None), &Order::changes())?;
+    let pearl = worker(TRIXIE, "black-pearl", Some("192.168.77.12"));
+    let pearl = cluster.member(&pearl, &Order::changes().with("--runtime", "containerd"))?;
+    let kubeconfig = cluster.kubeconfig()?;
+
+    let mut nodes = vec![(&fregate, fregate.power_on()), (&pearl, pearl.power_on())];
+    for (worker, power) in &nodes {
+        begins(&cluster, worker, power)?;
+    }
+    nodes.push((&laperouse, laperouse.power_on()));
+    for (member, power) in nodes.iter().rev() {
+        is_done(&cluster, member, power)?;
+    }
+
+    let names = ["black-pearl", "fregate", "laperouse"];
+    nodes_are_ready(&cluster, &kubectl, &kubeconfig, &names)?;
+    strangers_are_refused(&cluster, &kubectl)?;
+    for worker in [&fregate, &pearl] {
+        joined_by_the_hash(&cluster, worker)?;
+        no_file_has_a_secret(&cluster, worker)?;
+    }
+    for (member, power) in nodes {
+        no_secret_is_told(&cluster, member)?;
+        leaves_in_order(&cluster, member, &power)?;
+    }
+    Ok(())
+}
+
+fn master() -> Seat<'static> {
+    let address = Some(MASTER_ADDRESS);
+    Seat { image: TRIXIE, role: "master", name: "laperouse", address, memory_mib: MASTER_MIB }
+}
+
+fn worker<'a>(image: &'a str, name: &'a str, address: Option<&'a str>) -> Seat<'a> {
+    Seat { image, role: "worker", name, address, memory_mib: WORKER_MIB }
+}
+
+/// Waits until a node has asked for its first package: its agent is at work.
+fn begins(cluster: &Cluster, member: &Member, power: &Powered) -> Result<()> {
+    let asked = |client: &str| {
+        cluster.internet.web.wait_for(|access| access.client.to_string() == client, LIMIT)
+    };
+    let begun = match cluster.address(member)? {
+        Some(address) => asked(&address),
+        // the DHCP server's to give: nothing else than this node asks it
+        None => cluster.internet.web.wait_for(
+            |access| {
+                cluster
+                    .address(member)
+                    .is_ok_and(|address| address == Some(access.client.to_string()))
+            },
+            LIMIT,
+        ),
+    };
+    begun.with_context(|| format!("{}{}", member.name(), power.where_it_was()))
+}
+
+/// The node says that it is done, and its journal tells how it got there.
+fn is_done(cluster: &Cluster, member: &Member, power: &Powered) -> Result<()> {
+    let status = cluster.done(member, power, LIMIT)?;
+    let report: Report = serde_json::from_str(&status).with_context(|| status.clone())?;
+    ensure!(report.state == RunState::Done && report.node == member.name(), "{status}");
+    let login = cluster.login(member)?;
+    let journal =
+        login.run("sudo -n journalctl -u pikube-agent -o short-iso --no-hostname --no-pager")?;
+    let told = |what: &str| journal.contains(what);
+    for step in report.steps.iter().filter(|step| step.state == StepState::Applied) {
+        ensure!(told(&step.title), "the journal does not tell of `{}`:\n{journal}", step.title);
+    }
+    ensure!(report.steps.iter().any(|step| step.state == StepState::Applied), "{status}");
+    member.keep("status", &report.to_text())?;
+    member.keep("journal", &journal)
+}
+
+/// The real kubectl, with the kubeconfig that was there before any node, sees these nodes, Ready, and no others.
+fn nodes_are_ready(
+    cluster: &Cluster,
+    kubectl: &Path,
+    kubeconfig: &Path,
+    names: &[&str],
+) -> Result<()> {
+    let output = cluster.kubectl(kubectl, kubeconfig, &["get", "nodes", "-o", "json"])?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "kubectl get nodes: {}: {error}", output.status);
+    let list: Value = serde_json::from_slice(&output.stdout)?;
+    let nodes = list["items"].as_array().context("no items")?;
+    let mut ready: Vec<&str> = nodes
+        .iter()
+        .filter(|node| {
+            let conditions = node["status"]["conditions"].as_array();
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        })
+        .filter_map(|node| node["metadata"]["name"].as_str())
+        .collect();
+    ready.sort_unstable();
+    ensure!(ready == names && nodes.len() == names.len(), "{list:#}");
+    Ok(())
+}
+
+/// The kubeconfig of another cluster, with a master of the same address, does not get in: it has another CA.
+fn strangers_are_refused(cluster: &Cluster, kubectl: &Path) -> Result<()> {
+    let other = Cluster::new("another-cluster")?.context("no second network")?;
+    other.member(&master(), &Order::changes())?;
+    let kubeconfig: PathBuf = other.kubeconfig()?;
+    let output = cluster.kubectl(kubectl, &kubeconfig, &["get", "nodes"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success() && said.contains("x509"), "another cluster's: {said}");
+    Ok(())
+}
+
+/// What kubeadm says when the CA that it found is the one whose hash it was given (cmd/kubeadm/app/discovery/token).
+fn joined_by_the_hash(cluster: &Cluster, worker: &Member) -> Result<()> {
+    let login = cluster.login(worker)?;
+    let said = login.run("sudo -n cat /var/log/pikube/kubeadm.log")?;
+    ensure!(said.contains("validates against pinned roots"), "{}: {said}", worker.name());
+    Ok(())
+}
+
+/// No file of a worker has what was secret on its card: not under any name, in no log.
+fn no_file_has_a_secret(cluster: &Cluster, worker: &Member) -> Result<()> {
+    let secrets = worker.node.secrets();
+    ensure!(secrets.len() > 1, "{} had no secret to begin with", worker.name());
+    // not as an argument: sudo tells the journal of arguments
+    let patterns: String = secrets.iter().map(|secret| format!("{secret}\\n")).collect();
+    let search = format!(
+        "printf '{patterns}' | sudo -n grep -rlFs -f - /boot /etc /home /opt /root /run /tmp /usr/local /var; true"
+    );
+    let found = cluster.login(worker)?.run(&search)?;
+    ensure!(found.is_empty(), "{}: secrets in {found}", worker.name());
+    Ok(())
+}
+
+/// No journal has what was secret on the card.
+fn no_secret_is_told(cluster: &Cluster, member: &Member) -> Result<()> {
+    let journal = cluster.login(member)?.run("sudo -n journalctl -a -o cat --no-pager")?;
+    let told = member.node.secrets().iter().position(|secret| journal.contains(secret));
+    ensure!(told.is_none(), "the journal of {} has secret number {told:?}", member.name());
+    Ok(())
+}
+
+/// Powers a node off; its file systems are in order, and its boot partition has kept no secret.
+fn leaves_in_order(cluster: &Cluster, member: &Member, power: &Powered) -> Result<()> {
+    // the connection goes down with the node: what ssh says of it does not matter
+    cluster.login(member)?.output("sudo -n systemctl poweroff")?;
+    power.wait_for_power_off(LIMIT).with_context(|| member.name().to_owned())?;
+    let card = member.node.card();
+    card.check_boot()?;
+    card.check_root()?;
+    let held = card.boot_holds_any(member.node.secrets())?;
+    ensure!(held.is_none(), "secret number {held:?} is on the card of {}", member.name());
+    Ok(())
+}
