@@ -70,11 +70,16 @@ impl Engine<'_> {
     /// Waits for what was started for this step. The time counts as the step's own.
     fn wait_for_ahead(&mut self, step: &Step) -> Result<(), Stop> {
         let began = self.host.elapsed();
+        let mut told = false;
         loop {
             match self.host.job(step.id) {
                 Ok(None) => return Ok(()),
                 Ok(Some(Job::Running)) => {
-                    self.reporter.step(step.id, StepState::Running, None, None);
+                    if !told {
+                        let why = "what was begun beside other steps is not finished".to_owned();
+                        self.reporter.step(step.id, StepState::Running, Some(why), None);
+                        told = true;
+                    }
                     self.host.sleep(JOB_PAUSE);
                 }
                 Ok(Some(Job::Ended(answer))) => {
