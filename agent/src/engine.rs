@@ -13,7 +13,7 @@ use crate::step::{Check, LOOK_AT_THE_JOURNAL, Notes, Step, Stop};
 /// How long between two looks at a command that runs beside the steps.
 const JOB_PAUSE: Duration = Duration::from_millis(200);
 /// What the journal says of a step a part of which ran beside the steps before it.
-const BESIDE: &str = "a part of it ran beside the steps before it";
+const BESIDE: &str = "the part that was begun beside other steps ends";
 
 /// How a step ended well.
 enum Outcome {
@@ -75,10 +75,9 @@ impl Engine<'_> {
             match self.host.job(step.id) {
                 Ok(None) => return Ok(()),
                 Ok(Some(Job::Running)) => {
-                    if !told {
-                        let why = "what was begun beside other steps is not finished".to_owned();
-                        self.reporter.step(step.id, StepState::Running, Some(why), None);
-                        told = true;
+                    if !std::mem::replace(&mut told, true) {
+                        let why = Some(BESIDE.to_owned());
+                        self.reporter.step(step.id, StepState::Running, why, None);
                     }
                     self.host.sleep(JOB_PAUSE);
                 }

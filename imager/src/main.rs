@@ -8,7 +8,8 @@ use clap::CommandFactory as _;
 use nix::sys::resource::{Resource, setrlimit};
 use piflash::cli::{Cli, Command, OutputArgs};
 use piflash::commands::{
-    configure, devices, diagnose, images, inventory, kubeconfig, manual, verify, write,
+    cluster, configure, devices, diagnose, images, inventory, kubeconfig, manual, token, verify,
+    write,
 };
 use piflash::failure::{Exit, Failure};
 use piflash::progress::Console;
@@ -57,6 +58,8 @@ fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
         (Some(Command::Configure(args)), _) => configure::run(args, console, &interrupted),
         (Some(Command::Inventory(args)), _) => inventory::run(args, console),
         (Some(Command::Kubeconfig(args)), _) => kubeconfig::run(args, console),
+        (Some(Command::Cluster(args)), _) => cluster::run(args, console, &interrupted),
+        (Some(Command::Token(args)), _) => token::run(args, console),
         (Some(Command::Completions(args)), _) => manual::completions(args, Cli::command(), console),
         (Some(Command::Man), _) => manual::page(Cli::command(), console),
         (None, Some(args)) => write::run(args, console, &interrupted),

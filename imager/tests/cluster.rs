@@ -216,8 +216,9 @@ fn a_token_that_ran_out_lets_nobody_be_written_but_the_master() {
         false => format!("{line}\n"),
     });
     fs::write(desk.path("state/pikube/token.toml"), over.collect::<String>()).unwrap();
-    let ways = ["ran out on 2026-01-01T00:00:00Z", "--new-cluster", "the master's card"];
-    desk.fails(&["--hostname", "sloop", "c.img"], 3, &ways);
+    let ways =
+        ["ran out on 2026-01-01T00:00:00Z", "`laperouse.local`", "if the master never came up"];
+    desk.fails(&["--hostname", "sloop", "c.img"], 1, &ways);
     assert!(!desk.path("c.img").exists());
     let output = desk.writing(&["--hostname", "laperouse", "a.img"]).output().unwrap();
     assert!(output.status.success() && said(&output).contains("ran out"), "{}", said(&output));

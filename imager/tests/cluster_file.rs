@@ -1,17 +1,18 @@
 //! A whole cluster from a file: one node of it, all at once, one card after the other, and what is wrong with it.
 //!
 //! Rung 1: files, and a terminal of script(1); no root.
-#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 #[path = "support/desk.rs"]
 mod desk;
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::process::{ChildStdout, Command, Stdio};
 
 use desk::{Desk, fails, good, said};
+use terminal::Terminal;
 
 const SEA: &str = r#"
 cluster = "sea"
@@ -232,58 +233,26 @@ fn everything_that_is_wrong_is_told_at_once_and_nothing_is_written() {
     assert!(!desk.path("a.img").exists());
 }
 
-/// Reads what a terminal shows until it shows this; `shown` keeps what comes behind it.
-fn until(terminal: &mut ChildStdout, shown: &mut String, part: &str) {
-    let mut piece = [0; 256];
-    while !shown.contains(part) {
-        let len = terminal.read(&mut piece).unwrap();
-        assert!(len > 0, "`{part}` did not come: {shown}");
-        shown.push_str(&String::from_utf8_lossy(&piece[..len]));
-    }
-    *shown = shown.split_once(part).unwrap().1.to_owned();
-}
-
 #[test]
 fn one_reader_and_one_card_after_the_other() {
-    if Command::new("script").arg("--version").output().is_err() {
-        println!("SKIPPED: no script(1)");
-        return;
-    }
     let desk = desk(&SEA.replace("pi[01-02]", "pi[01-01]").replace("[21-22]", "[21-21]"));
     let mut call = desk.writing(&with(&["--all", "card"]));
     call.arg("-q");
-    let words: Vec<String> = [call.get_program()]
-        .into_iter()
-        .chain(call.get_args())
-        .map(|word| format!("'{}'", word.to_string_lossy()))
-        .collect();
-    let mut script = Command::new("script");
-    script.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]).current_dir(desk.folder.path());
-    for (name, value) in call.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
-    let mut shown = String::new();
-    until(&mut screen, &mut shown, "Insert the card for pi01 into card and press Enter");
+    let Some(mut terminal) = Terminal::run(&call) else { return };
+    terminal.until("Insert the card for pi01 into card and press Enter");
     // Enter, and the card is still the same.
-    keys.write_all(b"\n").unwrap();
-    until(&mut screen, &mut shown, "still holds the card of laperouse");
-    until(&mut screen, &mut shown, "press Enter");
+    terminal.types("\n");
+    terminal.until("still holds the card of laperouse");
+    terminal.until("press Enter");
     fs::rename(desk.path("card"), desk.path("laperouse.img")).unwrap();
-    keys.write_all(b"\n").unwrap();
-    until(&mut screen, &mut shown, "Insert the card for sloop into card and press Enter");
+    terminal.types("\n");
+    terminal.until("Insert the card for sloop into card and press Enter");
     assert_eq!(nodes(&desk), ["laperouse master", "pi01 worker"]);
     fs::rename(desk.path("card"), desk.path("pi01.img")).unwrap();
     // Ctrl-C: the next call goes on.
-    keys.write_all(b"\x03").unwrap();
-    let mut rest = String::new();
-    screen.read_to_string(&mut rest).unwrap();
-    assert_eq!(script.wait().unwrap().code(), Some(1), "{shown}{rest}");
-    assert!(rest.contains("interrupted; left: sloop"), "{rest}");
+    terminal.types("\x03");
+    let (code, rest) = terminal.end();
+    assert!(code == Some(1) && rest.contains("interrupted; left: sloop"), "{rest}");
     desk.write(&with(&["--all", "card"]));
     for (card, name) in [("laperouse.img", "laperouse"), ("pi01.img", "pi01"), ("card", "sloop")] {
         assert_eq!(plan(&desk, card)["node"]["hostname"].as_str(), Some(name));

@@ -203,6 +203,66 @@ fn a_kill_leaves_the_inventory_of_before_or_after() {
     assert_eq!(unfinished.count(), 0, "{left:?}");
 }
 
+#[test]
+fn a_kill_leaves_a_backup_of_before_or_after_and_a_cluster_or_none() {
+    if !has_strace() {
+        return;
+    }
+    let desk = Desk::new();
+    desk.write(&["--hostname", "laperouse", "a.img"]);
+    fs::write(desk.path("pass"), "sea and salt\n").unwrap();
+    let cluster = |args: &[&str]| desk.piflash(&[&["cluster"], args].concat());
+    let backup = ["export", "b.age", "--passphrase-file", "pass"];
+    good(&mut cluster(&backup));
+    let kept = desk.state("pikube/ca.key");
+    let opens = || {
+        let mut import = cluster(&["import", "b.age", "--passphrase-file", "pass"]);
+        good(import.env("PIKUBE_STATE_DIR", desk.path("elsewhere")));
+        assert_eq!(fs::read_to_string(desk.path("elsewhere/pikube/ca.key")).unwrap(), kept);
+    };
+    assert!(cut_everywhere(|| cluster(&backup), opens) >= 4);
+    let left = fs::read_dir(desk.folder.path()).unwrap();
+    // What a killed call left beside it is as encrypted as the backup.
+    for entry in left.map(|entry| entry.unwrap()) {
+        if entry.file_name().to_string_lossy().starts_with(".unfinished-") {
+            let bytes = fs::read(entry.path()).unwrap();
+            assert!(bytes.is_empty() || bytes.starts_with(b"age-encryption.org/"), "{entry:?}");
+        }
+    }
+    // There is the whole cluster, or none.
+    let whole = || {
+        let output = desk.piflash(&["inventory"]).output().unwrap();
+        let told = said(&output);
+        assert!(output.status.success() || told.contains("there is no cluster `pikube`"), "{told}");
+        output.status.success()
+    };
+    let call = || {
+        if whole() {
+            good(&mut cluster(&["delete", "pikube", "--yes"]));
+        }
+        cluster(&["import", "b.age", "--passphrase-file", "pass"])
+    };
+    assert!(
+        cut_everywhere(call, || {
+            whole();
+        }) > 20
+    );
+    let call = || {
+        if !whole() {
+            good(&mut cluster(&["import", "b.age", "--passphrase-file", "pass"]));
+        }
+        cluster(&["delete", "pikube", "--yes"])
+    };
+    assert!(
+        cut_everywhere(call, || {
+            whole();
+        }) > 10
+    );
+    good(&mut cluster(&["import", "b.age", "--passphrase-file", "pass"]));
+    let left = entries(&desk.path("state"));
+    assert!(!left.iter().any(|path| path.to_string_lossy().contains("unfinished")), "{left:?}");
+}
+
 /// Kills a call at some moment of it, early ones more often.
 fn cut(command: &mut Command, n: u32) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

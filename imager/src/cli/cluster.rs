@@ -34,6 +34,10 @@ pub struct ClusterArgs {
     #[arg(help_heading = CLUSTER, long, value_name = "IP")]
     pub virtual_ip: Option<String>,
 
+    /// Token for joining nodes.
+    #[command(flatten)]
+    pub token: TokenSourceArgs,
+
     /// File that describes a whole cluster: these options as keys, and a table `[[nodes]]` for each node. What is said
     /// here as well wins
     #[arg(help_heading = CLUSTER, long, value_name = "FILE")]
@@ -46,6 +50,106 @@ pub struct ClusterArgs {
     /// With `--all`, write this node although it has a card, repeatable
     #[arg(help_heading = CLUSTER, long, value_name = "NODE", requires = "all")]
     pub again: Vec<String>,
+}
+
+/// Where a token comes from when the cluster's has run out.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TokenSourceArgs {
+    /// Host of the API server, name or IP address, that is asked for a new token when the cluster's has run out
+    /// [default: the master's static address, else its name in .local]
+    #[arg(help_heading = CLUSTER, long, value_name = "HOST")]
+    pub server: Option<String>,
+
+    /// File whose first line is a token that `kubeadm token create` printed on the master
+    #[arg(help_heading = CLUSTER, long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// `piflash token`
+#[derive(Debug, Clone, Args)]
+pub struct TokenArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+
+    /// Name of the cluster
+    #[arg(long, value_name = "NAME", default_value = crate::cluster::DEFAULT, global = true)]
+    pub cluster: String,
+
+    /// Host of the API server, name or IP address [default: the master's static address, else its name in .local]
+    #[arg(long, value_name = "HOST", global = true)]
+    pub server: Option<String>,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TokenCommand {
+    /// List the tokens that the cluster knows
+    List {
+        /// Show the tokens themselves: whoever has one can join nodes
+        #[arg(long)]
+        show_secrets: bool,
+    },
+    /// Make a token, which the cards that are written from now on get
+    Create {
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Take a token back: no node joins with it any more
+    Revoke {
+        /// The part before its point
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// `piflash cluster`
+#[derive(Debug, Clone, Args)]
+pub struct ClusterJobArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+}
+
+/// What can be done with whole clusters.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ClusterCommand {
+    /// List the clusters of this computer
+    List,
+    /// Write a backup of a cluster, with all its keys, encrypted with a passphrase; `age --decrypt` opens it as well
+    Export {
+        /// File to write
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Name of the cluster
+        #[arg(long, value_name = "NAME", default_value = crate::cluster::DEFAULT)]
+        cluster: String,
+        /// File whose first line is the passphrase [default: it is asked for, twice]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+        /// Write text, which can be printed and mailed
+        #[arg(long)]
+        armor: bool,
+    },
+    /// Take a cluster from its backup; one that is here already is never overwritten
+    Import {
+        /// File to read
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// File whose first line is the passphrase [default: it is asked for]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Remove a cluster from this computer for good, its keys overwritten; its nodes and cards stay as they are
+    Delete {
+        /// Name of the cluster, or of one that was set aside
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Answer the question with yes
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 /// `piflash inventory`

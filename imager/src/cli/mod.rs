@@ -13,7 +13,10 @@ mod kubernetes;
 mod settings;
 mod words;
 
-pub use cluster::{ClusterArgs, InventoryArgs, InventoryCommand, InventoryFormat, KubeconfigArgs};
+pub use cluster::{
+    ClusterArgs, ClusterCommand, ClusterJobArgs, InventoryArgs, InventoryCommand, InventoryFormat,
+    KubeconfigArgs, TokenArgs, TokenCommand, TokenSourceArgs,
+};
 pub use extras::ExtrasArgs;
 pub use kubernetes::{KubernetesArgs, RuntimePackagesArg};
 pub use settings::{SettingsArgs, SwapArg};
@@ -94,6 +97,10 @@ pub enum Command {
     /// Print what `kubectl` needs to get in, before the first node is up
     #[command(long_about = cluster::KUBECONFIG)]
     Kubeconfig(KubeconfigArgs),
+    /// List, back up, bring back and delete clusters
+    Cluster(ClusterJobArgs),
+    /// List, make and take back the tokens with which nodes join a cluster that is up
+    Token(TokenArgs),
     /// Read a card back and compare it with an image
     Verify(VerifyArgs),
     /// Tell what a node wrote on its card about its last boot
@@ -220,6 +227,15 @@ pub struct ConfigureArgs {
     /// Host name
     #[arg(help_heading = NODE, long, value_name = "NAME")]
     pub hostname: Option<String>,
+
+    /// Give the card a token that is valid, for a node that has been booted and never joined; a card that was never
+    /// booted gets one by itself
+    #[arg(help_heading = NODE, long)]
+    pub new_token: bool,
+
+    /// Token for joining nodes.
+    #[command(flatten)]
+    pub token: TokenSourceArgs,
 
     /// What else the node shall be.
     #[command(flatten)]

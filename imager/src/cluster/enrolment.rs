@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use pikube_config::{Cluster as ClusterPlan, FirstbootPlan, Role};
 
 use super::endpoint::Endpoint;
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::store::{Lock, check_name};
 use super::token::Token;
 use super::{Cluster, DEFAULT, Error, Node, Store, inventory};
@@ -202,10 +204,59 @@ impl Enrolment {
         secrets.etcd_ca_key = Some(identity.etcd.key.clone());
     }
 
-    /// The master's card brings the token into the cluster, so only with it can there be a new one.
+    /// Whether these nodes need a token that only the API server can make: theirs has run out, and the master, whose card
+    /// brings one into the cluster, is not among them.
+    pub fn needs_token<'a>(&self, mut nodes: impl Iterator<Item = &'a FirstbootPlan>) -> bool {
+        self.cluster.token.is_over(self.now) && nodes.all(|plan| plan.node.role != Role::Master)
+    }
+
+    /// Makes a token through the API server and keeps it; what a person should know about it.
+    ///
+    /// # Errors
+    /// The API server cannot be reached or does not take it, with the ways out.
+    pub fn mint(&mut self, server: Option<&str>) -> Result<String, Error> {
+        let (name, over) = (self.cluster.name.clone(), self.cluster.token.expires);
+        self.cluster.renew_token(server, self.now)?;
+        self.keep_token()?;
+        Ok(format!(
+            "the token of cluster `{name}` ran out on {over}; the API server has a new one, until {}",
+            self.cluster.token.expires
+        ))
+    }
+
+    /// Takes a token that somebody made on the master, and keeps it; what a person should know about it.
+    ///
+    /// # Errors
+    /// It is none; it cannot be kept.
+    pub fn hand_in(&mut self, token: &SecretString) -> Result<Option<String>, Error> {
+        let handed_in = Token::handed_in(token, self.now)?;
+        if handed_in.text.expose_secret() == self.cluster.token.text.expose_secret() {
+            return Ok(None);
+        }
+        self.cluster.token = handed_in;
+        self.keep_token()?;
+        Ok(Some(format!(
+            "cluster `{}` has another token now; nodes have to be up by {}, kubeadm's usual day",
+            self.cluster.name, self.cluster.token.expires
+        )))
+    }
+
+    /// A token that the cluster has must not be lost, whatever becomes of the cards. A new cluster is kept with its
+    /// first card.
+    fn keep_token(&self) -> Result<(), Error> {
+        match (&self.lock, &self.origin) {
+            (Some(lock), Origin::Kept(nodes)) => {
+                let kept = Cluster { nodes: nodes.clone(), ..self.cluster.clone() };
+                self.store.save(lock, &kept)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The master's card brings the token into the cluster, so with it there can be a new one.
     fn renew_token(&mut self, nodes: &[&mut NodeFiles]) -> Result<Option<String>, Error> {
         let cluster = &mut self.cluster;
-        let (name, expires) = (&cluster.name, cluster.token.expires);
+        let (name, expires) = (cluster.name.clone(), cluster.token.expires);
         if !cluster.token.is_over(self.now) {
             let soon = cluster.token.is_over(self.now + SOON);
             return Ok(soon.then(|| {
@@ -213,22 +264,15 @@ impl Enrolment {
             }));
         }
         if nodes.iter().any(|node| node.plan.node.role == Role::Master) {
-            let token = Token::generate(self.now);
-            cluster.token = token.map_err(|error| Error::Keys {
-                cluster: name.clone(),
-                message: error.to_string(),
-            })?;
+            cluster.token = cluster.fresh_token(self.now)?;
             return Ok(Some(format!(
-                "the token of cluster `{name}` ran out on {expires}; cards of workers that never booted need to be written again"
+                "the token of cluster `{name}` ran out on {expires}; cards of workers that never booted need a new one: `piflash configure CARD`"
             )));
         }
-        Err(Error::Refused {
-            message: format!(
-                "the token of cluster `{name}` ran out on {expires}: no further node can join with it"
-            ),
-            help: "writing the master's card again makes a new one, `--new-cluster` starts over"
-                .into(),
-        })
+        // Nothing is made while somebody only looks.
+        Ok(Some(format!(
+            "the token of cluster `{name}` ran out on {expires}: a new one will be made through the API server"
+        )))
     }
 
     /// Takes back what [`Enrolment::admit`] gave, for a card that cannot be of a cluster.

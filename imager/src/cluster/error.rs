@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use super::ApiError;
@@ -108,6 +109,16 @@ pub enum Error {
         /// Why it did not work.
         source: ApiError,
     },
+    /// A card needs a token, and there is none that would let its node in.
+    #[error("the token of cluster `{cluster}` ran out on {over}, and the card needs a new one")]
+    TokenOver {
+        /// The cluster.
+        cluster: String,
+        /// When.
+        over: Timestamp,
+        /// Why there is no new one.
+        source: ApiError,
+    },
     /// A kubeconfig that cannot be added to.
     #[error("adding to `{path}`: {message}")]
     Merge {
@@ -140,6 +151,12 @@ impl Error {
                 Some(format!("`piflash --cluster {name} --hostname NAME CARD` begins one"))
             }
             Error::Api { source, .. } => source.help(),
+            Error::TokenOver { source, .. } => {
+                let first = source.help().map(|help| format!("{help}; or ")).unwrap_or_default();
+                Some(format!(
+                    "{first}`kubeadm token create` on the master prints a token: the file that has it goes with `--token-file FILE`; or write the card when the master answers, as `piflash configure` gives one with an old token a new one; or, if the master never came up, write its card again"
+                ))
+            }
             Error::Refused { help, .. } | Error::Merge { help, .. } => Some(help.clone()),
             _ => None,
         }

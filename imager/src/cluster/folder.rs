@@ -73,6 +73,10 @@ impl Folder {
         Ok(Self { path: path.to_owned(), owner: owner.clone() })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -139,11 +143,30 @@ impl Folder {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| is_left(&entry.file_name().to_string_lossy())) {
             // It is in nobody's way: the next sweep may take it.
-            let _ = match entry.path().is_dir() {
-                true => fs::remove_dir_all(entry.path()),
-                false => fs::remove_file(entry.path()),
-            };
+            let _ = wipe(&entry.path());
         }
+    }
+
+    /// Removes something in it, as [`Folder::sweep`] does.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(super) fn erase(&self, path: &Path) -> Result<(), Error> {
+        wipe(path).map_err(Error::io("removing", path))?;
+        sync(&self.path)
+    }
+
+    /// The names of what is in it, in order.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn names(&self) -> Result<Vec<String>, Error> {
+        let entries = fs::read_dir(&self.path).map_err(Error::io("reading", &self.path))?;
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.retain(|name| !name.starts_with(UNFINISHED));
+        names.sort();
+        Ok(names)
     }
 
     /// A new folder in this one, which nobody takes for finished before [`Folder::finish`].
@@ -153,7 +176,7 @@ impl Folder {
     pub(super) fn unfinished(&self, name: &str) -> Result<Self, Error> {
         let path = self.join(&format!("{UNFINISHED}{name}"));
         if path.exists() {
-            fs::remove_dir_all(&path).map_err(Error::io("removing", &path))?;
+            wipe(&path).map_err(Error::io("removing", &path))?;
         }
         Self::make(&path, &self.owner)
     }
@@ -206,6 +229,24 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, owner: &Owner) -> Re
     };
     write().map_err(Error::io("writing", path))?;
     sync(folder)
+}
+
+/// Removes a file, or a folder with all that is in it. Files are overwritten with zeros before: what was deleted can be
+/// read from many a disk.
+fn wipe(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            wipe(&entry?.path())?;
+        }
+        return fs::remove_dir(path);
+    }
+    if metadata.is_file() {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(&vec![0; metadata.len() as usize])?;
+        file.sync_all()?;
+    }
+    fs::remove_file(path)
 }
 
 /// Only root may give away, and only root has to.

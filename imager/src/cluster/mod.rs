@@ -8,6 +8,7 @@
 
 mod ansible;
 mod api;
+mod backup;
 mod endpoint;
 mod enrolment;
 mod error;
@@ -26,13 +27,13 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use pikube_config::Role;
 
 use endpoint::Endpoint;
 use identity::Identity;
 use token::Token;
 
 pub use api::{ApiError, ApiToken};
+pub use backup::{Imported, export, import};
 pub use enrolment::{Enrolment, Facts, Wish};
 pub use error::Error;
 pub use inventory::Node;
@@ -97,6 +98,16 @@ impl Cluster {
     /// Its nodes, in the order in which their cards were first written.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// When it was made.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// `host:port` of its API server, as its nodes know it.
+    pub fn endpoint(&self) -> String {
+        self.endpoint.of(&self.name)
     }
 
     /// Until when its token lets nodes join.
@@ -175,10 +186,6 @@ impl Cluster {
             .iter_mut()
             .find(|node| node.hostname == hostname)
             .ok_or(Error::Refused { message, help })
-    }
-
-    fn master(&self) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.role == Role::Master)
     }
 
     /// Name of the API server, which every node has in `/etc/hosts`: static Go programs cannot resolve `.local`.

@@ -1,9 +1,13 @@
 //! The card of a node is changed: the inventory follows, under the same hold from the first look to the last word.
 
-use pikube_config::FirstbootPlan;
+use jiff::Timestamp;
+use pikube_config::{FirstbootPlan, Role};
+use secrecy::SecretString;
 
 use super::store::Lock;
+use super::token::Token;
 use super::{Cluster, Error, Node, Store, inventory};
+use crate::boot::NodeFiles;
 
 /// A node that gets another name or address, or none of both.
 pub struct Renaming {
@@ -56,6 +60,46 @@ impl Renaming {
     /// The cluster, as it is before the change.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Whether the token on a card that is about to change lets its node join no more; `asked` for one that nobody knows
+    /// of, as its node has taken it off the card.
+    pub fn has_old_token(before: &NodeFiles, now: Timestamp, asked: bool) -> bool {
+        let expires = before.plan.cluster.as_ref().and_then(|cluster| cluster.token_expires);
+        let is_over = expires.is_none_or(|expires| expires <= now);
+        asked || before.secrets.token.is_some() && is_over
+    }
+
+    /// Gives the card the cluster's token, which is made anew where it has run out as well: by the master's card itself,
+    /// else by the API server. What a person should know about it.
+    ///
+    /// # Errors
+    /// What is handed in is none; the API server cannot be asked; the token cannot be kept.
+    pub fn renew_token(
+        &mut self,
+        node: &mut NodeFiles,
+        server: Option<&str>,
+        handed_in: Option<&SecretString>,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        let (name, cluster) = (self.cluster.name.clone(), &mut self.cluster);
+        let Some(lock) = &self.lock else {
+            return Ok(format!("the card would get a token of cluster `{name}` that is valid"));
+        };
+        match handed_in {
+            Some(text) => cluster.token = Token::handed_in(text, now)?,
+            None if !cluster.token.is_over(now) => {}
+            None if node.plan.node.role == Role::Master => {
+                cluster.token = cluster.fresh_token(now)?
+            }
+            None => cluster.renew_token(server, now)?,
+        }
+        self.store.save(lock, cluster)?;
+        node.secrets.token = Some(cluster.token.text.clone());
+        if let Some(of) = &mut node.plan.cluster {
+            of.token_expires = Some(cluster.token.expires);
+        }
+        Ok(format!("the card gets a token of cluster `{name}` until {}", cluster.token.expires))
     }
 
     /// Enters what the card says now.

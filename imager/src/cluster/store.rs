@@ -8,8 +8,9 @@
 //! | `NAME.lock` | held while a `piflash` works on the cluster |
 //! | `NAME.backup-TIME/` | what was set aside |
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use nix::errno::Errno;
@@ -28,6 +29,19 @@ use super::{Cluster, Error, Node, Owner};
 const VERSION: i64 = 1;
 const CLUSTER: &str = "cluster.toml";
 const TOKEN: &str = "token.toml";
+/// All files of a cluster.
+const FILES: [&str; 10] = [
+    CLUSTER,
+    TOKEN,
+    "ca.crt",
+    "ca.key",
+    "front-proxy-ca.crt",
+    "front-proxy-ca.key",
+    "etcd-ca.crt",
+    "etcd-ca.key",
+    "sa.pub",
+    "sa.key",
+];
 
 /// All clusters of a person.
 #[derive(Debug, Clone)]
@@ -115,41 +129,83 @@ impl Store {
     pub(super) fn load(&self, name: &str) -> Result<Option<Cluster>, Error> {
         let Some(root) = Folder::find(&self.path, &self.owner)? else { return Ok(None) };
         let Some(folder) = Folder::find(&root.join(name), &self.owner)? else { return Ok(None) };
-        let file: ClusterFile = read(&folder, CLUSTER)?;
-        let token: TokenFile = read(&folder, TOKEN)?;
-        if cluster::token(&token.token).is_err() {
-            return Err(broken(&folder, TOKEN, "it holds no token"));
+        whole(&folder).map(Some)
+    }
+
+    /// The files of a cluster that is kept, as they are.
+    ///
+    /// # Errors
+    /// One is missing, or cannot be read.
+    pub(super) fn files(
+        &self,
+        lock: &Lock,
+        name: &str,
+    ) -> Result<BTreeMap<String, Zeroizing<String>>, Error> {
+        let Some(folder) = Folder::find(&lock.root.join(name), &self.owner)? else {
+            return Err(Error::Unknown(name.to_owned()));
+        };
+        FILES.iter().map(|file| Ok(((*file).to_owned(), needed(&folder, file)?))).collect()
+    }
+
+    /// Keeps a cluster that is not kept yet, from such files.
+    ///
+    /// # Errors
+    /// They are not all there, or not a cluster's of this name; any I/O error. There is no such cluster then.
+    pub(super) fn adopt(
+        &self,
+        lock: &Lock,
+        name: &str,
+        files: &BTreeMap<String, Zeroizing<String>>,
+    ) -> Result<Cluster, Error> {
+        let folder = lock.root.unfinished(name)?;
+        for (file, text) in files.iter().filter(|(file, _)| FILES.contains(&file.as_str())) {
+            folder.write(file, text.as_bytes())?;
         }
-        let pair = |name: &str, public: &str| -> Result<Pair, Error> {
-            let public = needed(&folder, &format!("{name}.{public}"))?;
-            let key = needed(&folder, &format!("{name}.key"))?;
-            Ok(Pair { public: public.as_str().to_owned(), key: SecretString::from(key.as_str()) })
-        };
-        let identity = Identity {
-            ca: pair("ca", "crt")?,
-            front_proxy: pair("front-proxy-ca", "crt")?,
-            etcd: pair("etcd-ca", "crt")?,
-            service_accounts: pair("sa", "pub")?,
-        };
-        for (name, pair) in [
-            ("ca.crt", &identity.ca),
-            ("front-proxy-ca.crt", &identity.front_proxy),
-            ("etcd-ca.crt", &identity.etcd),
-        ] {
-            if !pair.fits() {
-                return Err(broken(
-                    &folder,
-                    name,
-                    "it is not the certificate of the key beside it",
-                ));
+        let of_this_name =
+            |cluster: Cluster| match cluster.name == name && files.len() == FILES.len() {
+                true => Ok(cluster),
+                false => Err(broken(&folder, CLUSTER, "it is of another cluster")),
+            };
+        match whole(&folder).and_then(of_this_name) {
+            Ok(cluster) => lock.root.finish(&folder, name).map(|()| cluster),
+            Err(error) => {
+                lock.root.erase(folder.path())?;
+                Err(error)
             }
         }
-        let ca_hash =
-            identity.ca_hash().map_err(|_| broken(&folder, "ca.key", "it is no key of a CA"))?;
-        let token =
-            Token { text: SecretString::from(token.token.as_str()), expires: token.expires };
-        let ClusterFile { name, created_at, endpoint, nodes, .. } = file;
-        Ok(Some(Cluster { name, created_at, endpoint, nodes, identity, ca_hash, token }))
+    }
+
+    /// The names of all clusters, and of those that were set aside.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn names(&self) -> Result<(Vec<String>, Vec<String>), Error> {
+        let Some(root) = Folder::find(&self.path, &self.owner)? else {
+            return Ok(Default::default());
+        };
+        let is_cluster = |name: &String| root.join(name).join(CLUSTER).exists();
+        let names = root.names()?.into_iter().filter(is_cluster);
+        Ok(names.partition(|name| check_name(name).is_ok()))
+    }
+
+    /// Removes a cluster for good, also one that was set aside.
+    ///
+    /// # Errors
+    /// There is none of this name; another `piflash` has it; any I/O error.
+    pub fn delete(&self, name: &str) -> Result<(), Error> {
+        let (clusters, aside) = self.names()?;
+        if !clusters.iter().chain(&aside).any(|known| known == name) {
+            return Err(Error::Unknown(name.to_owned()));
+        }
+        let lock = self.lock(name.split('.').next().unwrap_or(name))?;
+        self.remove(&lock, &lock.root.join(name), name)
+    }
+
+    /// Renamed first, so that half of it is never taken for a cluster.
+    fn remove(&self, lock: &Lock, path: &Path, name: &str) -> Result<(), Error> {
+        let gone = lock.root.unfinished(&format!("{name}.forgotten"))?;
+        lock.root.rename(path, &gone.join(name))?;
+        lock.root.erase(gone.path())
     }
 
     /// Keeps a cluster that is not kept yet.
@@ -212,12 +268,42 @@ impl Store {
             lock.root.exchange(aside, &path)?;
             path.clone_from(aside);
         }
-        // Renamed first, so that half of it is never taken for a cluster.
-        let gone = lock.root.unfinished(&format!("{name}.forgotten"))?;
-        lock.root.rename(&path, &gone.join(name))?;
-        lock.root.sweep(Some(name));
-        Ok(())
+        self.remove(lock, &path, name)
     }
+}
+
+/// The cluster in a folder.
+fn whole(folder: &Folder) -> Result<Cluster, Error> {
+    let file: ClusterFile = read(folder, CLUSTER)?;
+    let token: TokenFile = read(folder, TOKEN)?;
+    if cluster::token(&token.token).is_err() {
+        return Err(broken(folder, TOKEN, "it holds no token"));
+    }
+    let pair = |name: &str, public: &str| -> Result<Pair, Error> {
+        let public = needed(folder, &format!("{name}.{public}"))?;
+        let key = needed(folder, &format!("{name}.key"))?;
+        Ok(Pair { public: public.as_str().to_owned(), key: SecretString::from(key.as_str()) })
+    };
+    let identity = Identity {
+        ca: pair("ca", "crt")?,
+        front_proxy: pair("front-proxy-ca", "crt")?,
+        etcd: pair("etcd-ca", "crt")?,
+        service_accounts: pair("sa", "pub")?,
+    };
+    for (name, pair) in [
+        ("ca.crt", &identity.ca),
+        ("front-proxy-ca.crt", &identity.front_proxy),
+        ("etcd-ca.crt", &identity.etcd),
+    ] {
+        if !pair.fits() {
+            return Err(broken(folder, name, "it is not the certificate of the key beside it"));
+        }
+    }
+    let ca_hash =
+        identity.ca_hash().map_err(|_| broken(folder, "ca.key", "it is no key of a CA"))?;
+    let token = Token { text: SecretString::from(token.token.as_str()), expires: token.expires };
+    let ClusterFile { name, created_at, endpoint, nodes, .. } = file;
+    Ok(Cluster { name, created_at, endpoint, nodes, identity, ca_hash, token })
 }
 
 fn create(root: &Folder, cluster: &Cluster, name: &str) -> Result<(), Error> {

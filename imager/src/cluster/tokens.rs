@@ -123,6 +123,19 @@ impl Cluster {
         }
     }
 
+    /// The same because the one before has run out, with the ways out where it does not work.
+    pub(super) fn renew_token(
+        &mut self,
+        server: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let over = self.token.expires;
+        self.mint(server, None, now).map_err(|error| match error {
+            Error::Api { source, cluster, .. } => Error::TokenOver { cluster, over, source },
+            other => other,
+        })
+    }
+
     pub(super) fn fresh_token(&self, now: Timestamp) -> Result<Token, Error> {
         Token::generate(now)
             .map_err(|error| Error::Keys { cluster: self.name.clone(), message: error.to_string() })

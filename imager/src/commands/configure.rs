@@ -7,9 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use jiff::Timestamp;
+
 use super::cards::{self, Card, Order};
 use super::write::{laptop, warn};
-use super::{clusters, dry_run, extras, kubernetes, settings};
+use super::{clusters, dry_run, extras, kubernetes, settings, token};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, NodeFiles, Prepared, Survey};
 use crate::card::{self, CardState, ReadCard, Request, System};
@@ -132,7 +134,7 @@ fn node(
             node.plan.kubernetes = kubernetes::table(&asked, &survey.os, console, interrupted)?;
         }
         plan::clashes(&node.plan)?;
-        let membership = known(args, &before, &node, console)?;
+        let membership = known(args, &before, &mut node, console)?;
         return Ok((node, membership));
     }
     let Some(hostname) = hostname else {
@@ -149,6 +151,8 @@ fn node(
     let table = kubernetes::table(&asked, &survey.os, console, interrupted)?;
     let mut membership = Membership::None;
     if survey.os.bits == Bits::SixtyFour || table.is_some() {
+        let plans = nodes.iter().map(|node| &node.plan);
+        token::ready(&mut enrolment, &args.token, plans, args.dry_run, console)?;
         enrolment.admit(nodes.iter_mut())?.iter().for_each(|note| console.note(note));
         membership = Membership::New(Box::new(enrolment));
     }
@@ -165,7 +169,7 @@ fn node(
 fn known(
     args: &ConfigureArgs,
     before: &NodeFiles,
-    after: &NodeFiles,
+    after: &mut NodeFiles,
     console: &Console,
 ) -> Result<Membership, Failure> {
     let old = &before.plan;
@@ -183,12 +187,31 @@ fn known(
         return refuse(format!("`{name}` is a node of cluster `{}` and stays it", of.name));
     }
     let renaming = Renaming::begin(clusters::store()?, old, &after.plan, args.dry_run)?;
-    let Some(renaming) = renaming else { return Ok(Membership::None) };
+    let Some(mut renaming) = renaming else { return Ok(Membership::None) };
     if after.plan.cluster != old.cluster && renaming.cluster().nodes().len() > 1 {
         console.warn(&format!(
             "the cards of the other nodes of cluster `{}` look for its master where it was: change them as well, by writing them again",
             of.name
         ));
+    }
+    let asked = args.new_token || args.token.token_file.is_some();
+    // Like any other token: whether it has run out is not a question of reproducible cards.
+    if Renaming::has_old_token(before, Timestamp::now(), asked) {
+        let handed_in = args.token.token_file.as_deref().map(plan::read_token).transpose()?;
+        let server = args.token.server.as_deref();
+        match renaming.renew_token(after, server, handed_in.as_ref(), Timestamp::now()) {
+            Ok(note) => {
+                console.note(&note);
+                after.plan.flashed_at = Some(moment::flashing());
+            }
+            Err(error) if asked => return Err(error.into()),
+            // The rest can be changed nevertheless.
+            Err(error) => {
+                let failure = Failure::from(error);
+                let help = failure.help.map(|help| format!("; {help}")).unwrap_or_default();
+                console.warn(&format!("{}{help}", failure.message));
+            }
+        }
     }
     Ok(Membership::Known(Box::new(renaming)))
 }

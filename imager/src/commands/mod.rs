@@ -1,6 +1,7 @@
 //! One story per command.
 
 mod cards;
+pub mod cluster;
 mod clusters;
 pub mod configure;
 pub mod devices;
@@ -14,6 +15,7 @@ mod kubernetes;
 pub mod manual;
 mod receipt;
 mod settings;
+pub mod token;
 pub mod verify;
 mod whole;
 pub mod write;

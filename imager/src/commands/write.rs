@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::cards::{self, Card, Order};
 use super::receipt::{self, Source};
-use super::{clusters, dry_run, extras, images, kubernetes, settings, whole};
+use super::{clusters, dry_run, extras, images, kubernetes, settings, token, whole};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, Prepared, Survey};
 use crate::card::eject;
@@ -63,6 +63,8 @@ pub(super) fn cards_of(
 ) -> Result<Exit, Failure> {
     let mut enrolment = clusters::begin(&clusters::wish(&args.cluster), args.dry_run)?;
     let mut orders = choose(&mut enrolment)?;
+    let plans = orders.iter().map(|order| &order.node.plan);
+    token::ready(&mut enrolment, &args.cluster.token, plans, args.dry_run, console)?;
     let notes = enrolment.admit(orders.iter_mut().map(|order| &mut order.node))?;
     let agents = Agents::of(args.agent_dir.as_deref())?;
     let image = images::open(&args.image, console, interrupted)?;

@@ -48,14 +48,34 @@ impl Password {
 /// # Errors
 /// [`PlanError::File`]: unreadable, empty, or not text; never with the content.
 pub fn read_password(path: &Path) -> Result<Password, PlanError> {
+    first_line(path, "the password").map(Password)
+}
+
+/// A join token, the first line of the file.
+///
+/// # Errors
+/// As of a password.
+pub fn read_token(path: &Path) -> Result<SecretString, PlanError> {
+    first_line(path, "the token")
+}
+
+/// What opens a backup, the first line of the file.
+///
+/// # Errors
+/// As of a password.
+pub fn read_passphrase(path: &Path) -> Result<SecretString, PlanError> {
+    first_line(path, "the passphrase")
+}
+
+fn first_line(path: &Path, what: &str) -> Result<SecretString, PlanError> {
     let text = read(path)?;
     // A trailing newline in the password would make it one that nobody can type.
-    let password = text.split(['\n', '\r']).next().unwrap_or("");
-    if password.is_empty() {
-        let message = "its first line, the password, is empty".to_owned();
+    let line = text.split(['\n', '\r']).next().unwrap_or("");
+    if line.is_empty() {
+        let message = format!("its first line, {what}, is empty");
         return Err(PlanError::File { path: path.to_owned(), message });
     }
-    Ok(Password(SecretString::from(password)))
+    Ok(SecretString::from(line))
 }
 
 /// The public keys in these files: every line that is not empty and not a comment.

@@ -17,6 +17,8 @@
 //! | `diagnosis` | `piflash diagnose` | `card`, `booted`, `summary`, `report` (`pikube-report.json` as it is), `launch_log` |
 //! | `node` | per node of `piflash inventory` | `cluster`, `node`, `role`, `addresses`, `user`, `image`, `image_sha256`, `card_serial`, `written_at` |
 //! | `kubeconfig` | `piflash kubeconfig` | `context`, `server`, `valid_until`; `kubeconfig` (the text), or with `--merge` `path` and `backup` |
+//! | `cluster` | per cluster of `piflash cluster list` | `cluster`, `created_at`, `endpoint`, `nodes` (their number), `token_expires` |
+//! | `token` | per token of `piflash token list`, and the new one of `create` | `cluster`, `id`, `expires` (`null`: never), `description`, `joins`, `own` (cards get it), `token` (`null` without `--show-secrets`) |
 //! | `left` | `--all`, where nodes have no card yet | `cluster`, `nodes` (names) |
 //! | `warning` | | `message` |
 //! | `error` | what stopped everything | `exit`, `class`, `message`, `help` |
@@ -106,6 +108,14 @@ pub enum Message<'a> {
     },
     Node(Node<'a>),
     Kubeconfig(Kubeconfig<'a>),
+    Cluster {
+        cluster: &'a str,
+        created_at: String,
+        endpoint: String,
+        nodes: usize,
+        token_expires: String,
+    },
+    Token(Token<'a>),
     Left {
         cluster: &'a str,
         nodes: &'a [String],
@@ -186,6 +196,25 @@ pub struct Node<'a> {
     pub image_sha256: Option<&'a str>,
     pub card_serial: Option<&'a str>,
     pub written_at: Option<String>,
+}
+
+/// One bootstrap token. It has no `Debug` of its content.
+#[derive(Serialize)]
+#[allow(missing_docs, reason = "the table above is the documentation")]
+pub struct Token<'a> {
+    pub cluster: &'a str,
+    pub id: &'a str,
+    pub expires: Option<String>,
+    pub description: Option<&'a str>,
+    pub joins: bool,
+    pub own: bool,
+    pub token: Option<&'a str>,
+}
+
+impl std::fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Token").field(&self.id).finish()
+    }
 }
 
 /// A kubeconfig, or where it went. It has no `Debug` of its content.

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 pub use follow::{Followed, Progress};
 use json::{Message, Outcome, Trouble};
@@ -149,6 +152,24 @@ impl Console {
         })
     }
 
+    /// A line that a person types and nobody sees, without its end; `None` after Ctrl-C.
+    ///
+    /// # Errors
+    /// Reading the answer.
+    pub fn secret(
+        &self,
+        prompt: &str,
+        interrupted: &AtomicBool,
+    ) -> io::Result<Option<SecretString>> {
+        let unseen = Unseen::begin()?;
+        let line = self.line(prompt, interrupted);
+        drop(unseen);
+        // The end of the line was not seen either.
+        eprintln!();
+        let line = line?.map(Zeroizing::new);
+        Ok(line.map(|line| SecretString::from(line.trim_end_matches(['\n', '\r']))))
+    }
+
     /// A line that a person types, with its end; `None` after Ctrl-C.
     fn line(&self, prompt: &str, interrupted: &AtomicBool) -> io::Result<Option<String>> {
         eprint!("{prompt}");
@@ -185,6 +206,26 @@ impl Console {
         } else {
             Progress::plain(cards)
         }
+    }
+}
+
+/// Until it is dropped, a terminal does not show what is typed.
+struct Unseen(Termios);
+
+impl Unseen {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut unseen = before.clone();
+        unseen.local_flags.remove(LocalFlags::ECHO);
+        tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &unseen)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // A terminal that went away needs nothing.
+        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.0);
     }
 }
 
