@@ -17,6 +17,7 @@ mod origin;
 mod owed;
 mod package_manager;
 mod packages;
+mod patience;
 mod programs;
 mod root;
 mod runtime;

@@ -52,6 +52,8 @@ pub struct Node {
     power_for: Cell<Option<usize>>,
     /// Every command that was run or asked, and every sleep.
     pub log: RefCell<Vec<String>>,
+    /// How many looks it takes until what runs beside everything else has ended.
+    pub(crate) job_looks: Cell<usize>,
     /// What runs beside everything else.
     jobs: RefCell<BTreeMap<&'static str, Answer>>,
     /// Who answers over TCP, and what: address and port, or only the port behind a `:`.
@@ -202,7 +204,8 @@ impl Look for Node {
         let entries = self.entries.borrow();
         let below = format!("{path}/");
         let Some(entry) = entries.get(path) else {
-            let is_folder = entries.keys().any(|other| other.starts_with(&below));
+            let first = entries.range(below.clone()..).next();
+            let is_folder = first.is_some_and(|(other, _)| other.starts_with(&below));
             return Ok(is_folder.then_some(Stat {
                 kind: Kind::Folder,
                 mode: 0o755,
@@ -236,8 +239,8 @@ impl Look for Node {
         let below = format!("{path}/");
         let entries = self.entries.borrow();
         let names: BTreeSet<String> = entries
-            .keys()
-            .filter_map(|other| other.strip_prefix(&below))
+            .range(below.clone()..)
+            .map_while(|(other, _)| other.strip_prefix(&below))
             .map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
             .collect();
         Ok(names.into_iter().collect())
@@ -280,6 +283,10 @@ impl Look for Node {
     }
 
     fn job(&self, name: &str) -> Result<Option<Job>, Error> {
+        if self.job_looks.get() > 0 && self.jobs.borrow().contains_key(name) {
+            self.job_looks.set(self.job_looks.get() - 1);
+            return Ok(Some(Job::Running));
+        }
         Ok(self.jobs.borrow_mut().remove(name).map(Job::Ended))
     }
 }

@@ -9,7 +9,7 @@ use crate::render::kubelet_units;
 use crate::step::Stop;
 use crate::steps::download::{self, Failure};
 use crate::steps::origin::Origin;
-use crate::steps::{in_place, package_manager, put, units};
+use crate::steps::{in_place, package_manager, patience, put, units};
 
 const BINARIES: [&str; 3] = ["kubelet", "kubeadm", "kubectl"];
 const BIN: &str = "/usr/bin";
@@ -104,6 +104,7 @@ pub fn install(context: &Context, origin: &Origin<'_>, host: &dyn Host) -> Resul
     for name in BINARIES.into_iter().chain(["cni-plugins.tgz"]) {
         host.remove(&format!("{CACHE}/{name}"))?;
     }
+    patience::regain(host)?;
     Ok(())
 }
 
@@ -155,8 +156,8 @@ impl Shop<'_> {
             Err(Failure::Absent(_)) => self.text(&url("release/")),
             other => other,
         };
-        let text =
-            text.map_err(|failure| stop(failure, "correct `kubernetes.downloads` in the plan"))?;
+        let text = text
+            .map_err(|failure| self.stop(failure, "correct `kubernetes.downloads` in the plan"))?;
         let version = text.trim().trim_start_matches('v');
         if pikube_config::values::cluster::version(version).is_err() {
             return Err(Stop::Again(format!("`{}` does not hold a version", url(""))));
@@ -167,7 +168,8 @@ impl Shop<'_> {
     /// A file that is as its checksum says; path and checksum.
     fn get(&self, url: &str, name: &str) -> Result<(String, String), Stop> {
         const HELP: &str = "correct `kubernetes.version`, `kubernetes.downloads` or `kubernetes.cni_plugins` in the plan";
-        let listed = self.text(&format!("{url}.sha256")).map_err(|failure| stop(failure, HELP))?;
+        let listed =
+            self.text(&format!("{url}.sha256")).map_err(|failure| self.stop(failure, HELP))?;
         let sum = listed.split_whitespace().next().unwrap_or_default().to_lowercase();
         if sum.len() != 64 || !sum.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(Stop::Again(format!(
@@ -177,7 +179,7 @@ impl Shop<'_> {
         let to = format!("{CACHE}/{name}");
         if !self.is(&to, &sum)? {
             download::fetch(self.host, &self.context.plan, url, &to, Some(&sum))
-                .map_err(|failure| stop(failure, HELP))?;
+                .map_err(|failure| self.stop(failure, HELP))?;
             if !self.is(&to, &sum)? {
                 self.host.remove(&to)?;
                 return Err(Stop::Again(format!(
@@ -196,12 +198,14 @@ impl Shop<'_> {
         let answer = self.host.ask(&Command::new("sha256sum", [path]))?;
         Ok(answer.stdout.split_whitespace().next() == Some(sum))
     }
-}
 
-fn stop(failure: Failure, help: &str) -> Stop {
-    match failure {
-        Failure::Absent(what) => Stop::person(what, help),
-        Failure::Passing(what) => Stop::Again(what),
-        Failure::Stop(stop) => stop,
+    fn stop(&self, failure: Failure, help: &str) -> Stop {
+        match failure {
+            Failure::Absent(what) => {
+                patience::lose(self.host, what, help).unwrap_or_else(Stop::from)
+            }
+            Failure::Passing(what) => Stop::Again(what),
+            Failure::Stop(stop) => stop,
+        }
     }
 }

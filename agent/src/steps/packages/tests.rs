@@ -32,8 +32,13 @@ fn make(context: &Context, node: &Node) {
 }
 
 fn person(context: &Context, node: &Node) -> (String, String) {
-    match apply(context, node) {
-        Err(Stop::Person { what, help }) => (what, help),
+    // What a server does not have is asked for several times.
+    let stop = (0..6).find_map(|_| match apply(context, node) {
+        Err(Stop::Again(_)) => None,
+        other => Some(other),
+    });
+    match stop {
+        Some(Err(Stop::Person { what, help })) => (what, help),
         other => panic!("{other:?}"),
     }
 }

@@ -8,7 +8,7 @@ use crate::host::{Access, Error, Host, Look};
 use crate::plan::Context;
 use crate::step::{Notes, Stop};
 use crate::steps::download::{self, Failure};
-use crate::steps::web;
+use crate::steps::{patience, web};
 
 /// Where a repository's key is kept, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +45,11 @@ impl Ring<'_> {
         if self.is_there(host)? {
             return Ok(vec![format!("{why}; the key of an earlier run is used")]);
         }
+        let what = format!("getting the key of {what}: {why}");
         Err(if absent {
-            Stop::person(
-                format!("getting the key of {what}: {why}"),
-                "correct the repository or the version in the plan",
-            )
+            patience::lose(host, what, "correct the repository or the version in the plan")?
         } else {
-            Stop::Again(format!("getting the key of {what}: {why}"))
+            Stop::Again(what)
         })
     }
 

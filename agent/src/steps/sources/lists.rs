@@ -8,6 +8,7 @@ use crate::render::{apt_sources, package_sources};
 use crate::step::{Notes, Stop};
 use crate::steps::origin::{self, Origin};
 use crate::steps::package_manager::{self, apt_get, words::Trouble};
+use crate::steps::patience;
 
 const DOING: &str = "getting package lists";
 /// The certificates that TLS is judged by (package `ca-certificates`).
@@ -50,7 +51,7 @@ pub fn get(
                     notes.push(heal(context, origin, source, why, host)?);
                 }
                 Trouble::Key(_, why) => notes.push(heal_with_the_card_s(source, why, host)?),
-                Trouble::NoRelease(_) => return Err(no_release(source)),
+                Trouble::NoRelease(_) => return Err(no_release(source, host)?),
                 other => return Err(other.stop(&format!("{DOING} of {}", source.what))),
             }
         }
@@ -97,19 +98,18 @@ fn judge_others(troubles: &[Trouble], ours: &[Source<'_>], host: &dyn Look) -> R
     Ok(notes)
 }
 
-fn no_release(source: &Source<'_>) -> Stop {
-    Stop::person(
-        format!(
-            "{DOING}: `{}` has nothing for this system: {} has no lists",
-            source.url, source.what
-        ),
-        if source.file.path == package_sources::KUBERNETES {
-            "correct `kubernetes.version` or `kubernetes.repository` in the plan"
-        } else {
-            "use an image of a release that the repository has, or leave `kubernetes.runtime_repository` \
-             out to use the system's own packages"
-        },
-    )
+fn no_release(source: &Source<'_>, host: &dyn Host) -> Result<Stop, Stop> {
+    let what = format!(
+        "{DOING}: `{}` has nothing for this system: {} has no lists",
+        source.url, source.what
+    );
+    let help = if source.file.path == package_sources::KUBERNETES {
+        "correct `kubernetes.version` or `kubernetes.repository` in the plan"
+    } else {
+        "use an image of a release that the repository has, or leave `kubernetes.runtime_repository` \
+         out to use the system's own packages"
+    };
+    Ok(patience::lose(host, what, help)?)
 }
 
 /// Tries the lists of one source alone.

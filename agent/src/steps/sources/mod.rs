@@ -7,7 +7,7 @@ mod lists;
 use pikube_config::names;
 
 use super::origin::{Origin, RuntimeFrom, System};
-use super::{in_place, package_manager, put, upgrades};
+use super::{in_place, package_manager, patience, put, upgrades};
 use crate::host::{Access, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::{File, package_sources};
@@ -151,6 +151,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
         host.remove(path)?;
     }
     host.write(&memory(), fetched(&sources).as_bytes(), Access::root(0o644))?;
+    patience::regain(host)?;
     Ok(notes)
 }
 
