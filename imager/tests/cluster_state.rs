@@ -215,10 +215,18 @@ fn a_kill_leaves_a_backup_of_before_or_after_and_a_cluster_or_none() {
     let backup = ["export", "b.age", "--passphrase-file", "pass"];
     good(&mut cluster(&backup));
     let kept = desk.state("pikube/ca.key");
+    // Opening one costs a second: only those that are new.
+    let opened = std::cell::RefCell::new(Vec::new());
     let opens = || {
+        let bytes = fs::read(desk.path("b.age")).unwrap();
+        if *opened.borrow() == bytes {
+            return;
+        }
+        let _ = fs::remove_dir_all(desk.path("elsewhere"));
         let mut import = cluster(&["import", "b.age", "--passphrase-file", "pass"]);
         good(import.env("PIKUBE_STATE_DIR", desk.path("elsewhere")));
         assert_eq!(fs::read_to_string(desk.path("elsewhere/pikube/ca.key")).unwrap(), kept);
+        opened.replace(bytes);
     };
     assert!(cut_everywhere(|| cluster(&backup), opens) >= 4);
     let left = fs::read_dir(desk.folder.path()).unwrap();
@@ -249,7 +257,7 @@ fn a_kill_leaves_a_backup_of_before_or_after_and_a_cluster_or_none() {
     );
     let call = || {
         if !whole() {
-            good(&mut cluster(&["import", "b.age", "--passphrase-file", "pass"]));
+            shell(&desk, "cp -a elsewhere/pikube state/");
         }
         cluster(&["delete", "pikube", "--yes"])
     };
