@@ -13,7 +13,7 @@ use crate::step::{Check, LOOK_AT_THE_JOURNAL, Notes, Step, Stop};
 /// How long between two looks at a command that runs beside the steps.
 const JOB_PAUSE: Duration = Duration::from_millis(200);
 /// What the journal says of a step a part of which ran beside the steps before it.
-const BESIDE: &str = "a part of it ran beside the steps before it";
+const BESIDE: &str = "the part that was begun beside other steps ends";
 
 /// How a step ended well.
 enum Outcome {
@@ -70,11 +70,15 @@ impl Engine<'_> {
     /// Waits for what was started for this step. The time counts as the step's own.
     fn wait_for_ahead(&mut self, step: &Step) -> Result<(), Stop> {
         let began = self.host.elapsed();
+        let mut told = false;
         loop {
             match self.host.job(step.id) {
                 Ok(None) => return Ok(()),
                 Ok(Some(Job::Running)) => {
-                    self.reporter.step(step.id, StepState::Running, None, None);
+                    if !std::mem::replace(&mut told, true) {
+                        let why = Some(BESIDE.to_owned());
+                        self.reporter.step(step.id, StepState::Running, why, None);
+                    }
                     self.host.sleep(JOB_PAUSE);
                 }
                 Ok(Some(Job::Ended(answer))) => {

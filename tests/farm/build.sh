@@ -15,7 +15,7 @@ say() { printf 'farm: %4d s: %s\n' "$SECONDS" "$*" >&2; }
 die() { printf 'farm: %s\n' "$*" >&2; exit 1; }
 
 missing=()
-for command in gpg dpkg-scanpackages dpkg-deb apt-get gcc flock xz; do
+for command in gpg dpkg-scanpackages dpkg-deb apt-get gcc objdump flock xz; do
   command -v "$command" > /dev/null || missing+=("$command")
 done
 [ ${#missing[@]} = 0 ] || die "not installed: ${missing[*]} (make setup-tests)"

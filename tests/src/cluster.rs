@@ -19,6 +19,10 @@ use crate::switch::{Cable, LAPTOP, Switch};
 
 /// Room for a system, docker and Kubernetes.
 const CARD_BYTES: u64 = 6 << 30;
+/// Exit codes of `pikube-agent status`.
+const DONE: i32 = 0;
+const FAILED: i32 = 1;
+const RUNNING: i32 = 2;
 /// Between two looks at a node that is not there yet.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -183,40 +187,52 @@ impl Cluster {
     /// # Errors
     /// When its machine is off, its agent has failed, or `limit` has passed; with what it said, or where it was.
     pub fn done(&self, member: &Member, power: &Powered, limit: Duration) -> Result<String> {
+        self.standing(member, power, limit, |_| false)
+    }
+
+    /// Waits until a member is done, or says what `is_it` looks for in its status, which it returns: the JSON of its
+    /// agent.
+    ///
+    /// # Errors
+    /// As [`Cluster::done`].
+    pub fn standing(
+        &self,
+        member: &Member,
+        power: &Powered,
+        limit: Duration,
+        is_it: impl Fn(&str) -> bool,
+    ) -> Result<String> {
+        let name = member.name();
         let end = Instant::now() + limit;
         loop {
-            power.is_on().with_context(|| member.name.clone())?;
-            // 2: not done yet; 255: ssh could not log in yet
-            let answer = match self.login(member) {
-                Ok(login) => {
-                    let ask = "sudo -n /usr/local/lib/pikube/pikube-agent status --format json";
-                    Some(login.output(ask)?)
-                }
-                Err(_) => None,
-            };
-            if let Some(answer) = &answer {
-                let said = String::from_utf8_lossy(&answer.stdout).trim_end().to_owned();
-                match answer.status.code() {
-                    Some(0) => return Ok(said),
-                    Some(1) if !said.is_empty() => bail!("{} failed: {said}", member.name),
-                    _ => {}
-                }
+            power.is_on().with_context(|| name.to_owned())?;
+            let (code, said) = self.ask(member)?;
+            match code {
+                Some(DONE) => return Ok(said),
+                // sudo fails with the same code, without JSON
+                Some(FAILED) if said.starts_with('{') => bail!("{name} failed: {said}"),
+                Some(RUNNING) if is_it(&said) => return Ok(said),
+                _ => {}
             }
-            if Instant::now() > end {
-                let said = answer.map(|answer| {
-                    let both = [answer.stdout, answer.stderr].concat();
-                    String::from_utf8_lossy(&both).into_owned()
-                });
-                bail!(
-                    "{} is not done within {} s: {}{}",
-                    member.name,
-                    limit.as_secs(),
-                    said.unwrap_or_else(|| "nobody knows its address".to_owned()),
-                    power.where_it_was()
-                );
-            }
+            ensure!(
+                Instant::now() < end,
+                "{name} is not there within {} s: {said}{}",
+                limit.as_secs(),
+                power.where_it_was()
+            );
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// The status of a member and the exit code that came with it, or what ssh said.
+    fn ask(&self, member: &Member) -> Result<(Option<i32>, String)> {
+        if self.address(member)?.is_none() {
+            return Ok((None, "it has no address".to_owned()));
+        }
+        let ask = "sudo -n /usr/local/lib/pikube/pikube-agent status --format json";
+        let answer = self.login(member)?.output(ask)?;
+        let said = if answer.stdout.is_empty() { answer.stderr } else { answer.stdout };
+        Ok((answer.status.code(), String::from_utf8_lossy(&said).trim_end().to_owned()))
     }
 }
 

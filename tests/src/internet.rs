@@ -87,11 +87,12 @@ impl Internet {
     /// When it cannot be written.
     pub fn catalogue(&self) -> Result<PathBuf> {
         let path = self.folder.path().join("kubernetes.toml");
+        let plugins = "containernetworking/plugins/releases/download/v1.9.1";
         let text = format!(
             "default = \"{KUBERNETES}\"\nsupported = [\"1.36\"]\nlegacy = \"1.23.17\"\n\
              repository = \"http://{HOST}/kubernetes/\"\nruntime_repository = \"http://{HOST}/linux\"\n\
              downloads = \"http://{HOST}/downloads\"\n\
-             cni_plugins = \"http://{HOST}/downloads/cni-plugins-linux-{{arch}}.tgz\"\n\
+             cni_plugins = \"http://{HOST}/downloads/{plugins}/cni-plugins-linux-{{arch}}-v1.9.1.tgz\"\n\
              calico = \"http://{HOST}/downloads/calico.yaml\"\n"
         );
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;

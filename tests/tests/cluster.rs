@@ -1,4 +1,5 @@
-//! Rung 3: a master and two workers, powered on workers first, become a cluster while nobody touches them.
+//! Rung 3: a master and two workers, powered on workers first, become a cluster while nobody touches them;
+//! and a master alone does in bad weather.
 
 #[path = "../../imager/tests/support/kubectl.rs"]
 mod kubectl;
@@ -9,8 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use pikube_config::{Report, RunState, StepState};
 use pikube_tests::cluster::{Cluster, Member, Seat};
+use pikube_tests::internet::HOST;
 use pikube_tests::machine::Powered;
 use pikube_tests::node::Order;
+use pikube_tests::switch::BEYOND;
+use pikube_tests::web::{Fault, Times};
 use serde_json::Value;
 
 const TRIXIE: &str = "raspios-trixie-amd64";
@@ -56,6 +60,48 @@ fn workers_first() -> Result<()> {
     Ok(())
 }
 
+/// A master alone, and everything that a network and its servers can do to it; each heals after a while.
+#[test]
+fn through_bad_weather() -> Result<()> {
+    let Some(cluster) = Cluster::new("bad-weather")? else { return Ok(()) };
+    let Some(kubectl) = kubectl::kubectl() else { return Ok(()) };
+    let laperouse = cluster.member(&master(), &Order::changes())?;
+    let web = &cluster.internet.web;
+    // an error page, a captive portal, half of a file; each a few times, whenever it is met
+    web.fail("/linux/debian/gpg", Fault::Html, Times::Next(2));
+    web.fail("/linux/debian/dists/trixie/pool", Fault::CutHalfWay, Times::Next(1));
+    web.fail("/kubernetes/Release.key", Fault::Html, Times::Next(2));
+    web.fail("/kubernetes/", Fault::Status(404), Times::Next(1));
+    web.fail("/v2/", Fault::Status(503), Times::Next(3));
+    // a mirror that is down, and before that a name server that lies
+    web.fail("/debian/", Fault::Status(503), Times::Always);
+    cluster.switch.set_names(&[(HOST, "127.0.0.1")])?;
+
+    let power = laperouse.power_on();
+    let lied = waits(&cluster, &laperouse, &power)?;
+    cluster.switch.set_names(&[(HOST, BEYOND)])?;
+    web.wait_for(|access| access.path.starts_with("/debian/") && access.status == 503, LIMIT)?;
+    let down = waits(&cluster, &laperouse, &power)?;
+    web.lift("/debian/");
+    is_done(&cluster, &laperouse, &power)?;
+    laperouse.keep("weather", &format!("DNS lies: {lied}\nmirror down: {down}\n"))?;
+    for (path, status) in [("/v2/", 503), ("/kubernetes/", 404), ("/debian/", 503)] {
+        let met =
+            web.log().iter().any(|access| access.path.starts_with(path) && access.status == status);
+        ensure!(met, "{path} was never asked for while it failed");
+    }
+    let kubeconfig = cluster.kubeconfig()?;
+    nodes_are_ready(&cluster, &kubectl, &kubeconfig, &["laperouse"])
+}
+
+/// Waits until the node says that it waits, and returns what for.
+fn waits(cluster: &Cluster, member: &Member, power: &Powered) -> Result<String> {
+    let status = cluster.standing(member, power, LIMIT, |report| report.contains("\"waiting\""))?;
+    let report: Report = serde_json::from_str(&status).with_context(|| status.clone())?;
+    ensure!(report.state != RunState::Failed, "gave up: {status}");
+    Ok(report.message)
+}
+
 fn master() -> Seat<'static> {
     let address = Some(MASTER_ADDRESS);
     Seat { image: TRIXIE, role: "master", name: "laperouse", address, memory_mib: MASTER_MIB }
@@ -93,9 +139,9 @@ fn is_done(cluster: &Cluster, member: &Member, power: &Powered) -> Result<()> {
     let login = cluster.login(member)?;
     let journal =
         login.run("sudo -n journalctl -u pikube-agent -o short-iso --no-hostname --no-pager")?;
-    let told = |what: &str| journal.contains(what);
     for step in report.steps.iter().filter(|step| step.state == StepState::Applied) {
-        ensure!(told(&step.title), "the journal does not tell of `{}`:\n{journal}", step.title);
+        let told = format!("{}: done in ", step.title);
+        ensure!(journal.contains(&told), "the journal does not tell of `{}`:\n{journal}", step.id);
     }
     ensure!(report.steps.iter().any(|step| step.state == StepState::Applied), "{status}");
     member.keep("status", &report.to_text())?;
@@ -141,11 +187,16 @@ fn strangers_are_refused(cluster: &Cluster, kubectl: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What kubeadm says when the CA that it found is the one whose hash it was given (cmd/kubeadm/app/discovery/token).
+/// The CA's hash, as kubeadm takes it, is what the worker joined by.
 fn joined_by_the_hash(cluster: &Cluster, worker: &Member) -> Result<()> {
     let login = cluster.login(worker)?;
-    let said = login.run("sudo -n cat /var/log/pikube/kubeadm.log")?;
-    ensure!(said.contains("validates against pinned roots"), "{}: {said}", worker.name());
+    // the recipe of the Kubernetes documentation, for keys of any kind
+    let hash = login.run(
+        "sudo -n openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der \
+         | sha256sum | cut -d' ' -f1",
+    )?;
+    let member = login.run("sudo -n cat /var/lib/pikube/member")?;
+    ensure!(hash.len() == 64 && member.contains(&format!("sha256:{hash}")), "{hash}: {member}");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The virtual switch itself: whatever becomes of a test, its network goes with it.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -57,6 +58,53 @@ fn victim() -> Result<()> {
     println!("{MARK}{}", inside(&switch)?);
     loop {
         std::thread::park();
+    }
+}
+
+#[test]
+fn names_are_what_the_test_says() -> Result<()> {
+    if needs::or_skip("switch", Switch::needs()).is_none() {
+        return Ok(());
+    }
+    let switch = Switch::new()?;
+    for addresses in [&[("packages.pikube.test", BEYOND)][..], &[("packages.pikube.test", LAPTOP)]]
+    {
+        switch.set_names(addresses)?;
+        resolves(&switch, "packages.pikube.test", Some(addresses[0].1))?;
+        resolves(&switch, "laptop.pikube.test", Some(LAPTOP))?;
+    }
+    switch.set_names(&[])?;
+    resolves(&switch, "packages.pikube.test", None)
+}
+
+/// Waits until the DNS server of the switch gives this address for a name, or none (RFC 1035 §4.1).
+fn resolves(switch: &Switch, name: &str, wanted: Option<&str>) -> Result<()> {
+    let socket = switch.within(|| {
+        let socket = UdpSocket::bind((LAPTOP, 0))?;
+        socket.connect((LAPTOP, 53))?;
+        socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+        Ok(socket)
+    })?;
+    let mut question = vec![0x70, 0x69, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        question.push(u8::try_from(label.len())?);
+        question.extend(label.bytes());
+    }
+    question.extend([0, 0, 1, 0, 1]);
+    let end = Instant::now() + LIMIT;
+    loop {
+        let mut answer = [0; 512];
+        // refused as long as the server is starting
+        let length = socket.send(&question).and_then(|_| socket.recv(&mut answer)).unwrap_or(0);
+        let records = answer[6..8] != [0, 0];
+        let found = (length > question.len() && records).then(|| {
+            answer[length - 4..length].iter().map(u8::to_string).collect::<Vec<_>>().join(".")
+        });
+        if length > 0 && found.as_deref() == wanted {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "{name} is {found:?}, not {wanted:?}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

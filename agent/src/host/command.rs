@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use super::error::Error;
 
 /// How much of what a command said an error keeps, in bytes.
-const SAID_BYTES: usize = 1024;
-/// How much of a command's standard error an answer keeps, in bytes.
-const STDERR_BYTES: usize = 64 << 10;
+const STDERR_KEPT_BYTES: usize = 1024;
+/// How much of a command's standard error is heard, in bytes: apt-get explains each list and package that it cannot get.
+const STDERR_HEARD_BYTES: usize = 32 << 10;
 
 /// How long a command may take unless it says otherwise, in seconds: locale-gen takes minutes on a Pi Zero.
 const LIMIT_S: u64 = 1200;
@@ -87,7 +87,7 @@ pub struct Answer {
     pub status: i32,
     /// Standard output.
     pub stdout: String,
-    /// The last 64 KiB of standard error.
+    /// The last 32 KiB of standard error.
     pub stderr: String,
 }
 
@@ -104,7 +104,7 @@ impl Answer {
         Err(Error::Command {
             line: command.to_string(),
             status: self.status,
-            said: tail(said.trim(), SAID_BYTES).to_owned(),
+            said: tail(said.trim(), STDERR_KEPT_BYTES).to_owned(),
         })
     }
 }
@@ -154,6 +154,8 @@ impl Begun {
             .args(&command.args)
             .env("LC_ALL", "C.UTF-8")
             .env("DEBIAN_FRONTEND", "noninteractive")
+            // Ubuntu's needrestart would restart what it finds with old libraries, in the middle of it all.
+            .env("NEEDRESTART_SUSPEND", "1")
             .env_remove("NOTIFY_SOCKET")
             .stdin(stdin)
             .stdout(stdout.try_clone().map_err(start)?)
@@ -173,7 +175,7 @@ impl Begun {
         if let Some(status) = self.child.try_wait().map_err(start)? {
             let stdout = contents(&mut self.stdout).map_err(start)?;
             let stderr = contents(&mut self.stderr).map_err(start)?;
-            let stderr = tail(&stderr, STDERR_BYTES).to_owned();
+            let stderr = tail(&stderr, STDERR_HEARD_BYTES).to_owned();
             return Ok(Some(Answer { status: number(status), stdout, stderr }));
         }
         if self.began.elapsed() < self.limit {
@@ -251,10 +253,12 @@ mod tests {
 
     #[test]
     fn only_the_end_of_a_long_error_is_kept() {
-        let script = "i=0; while [ $i -lt 400 ]; do echo line-é-$i >&2; i=$((i+1)); done; exit 1";
+        let script = "i=0; while [ $i -lt 4000 ]; do echo line-é-$i >&2; i=$((i+1)); done; exit 1";
         let command = Command::new("sh", ["-c", script]);
-        let said = run(&command).unwrap().ok(&command).unwrap_err().to_string();
-        assert!(said.len() <= SAID_BYTES + 2 * script.len() && said.ends_with("399"), "{said}");
+        let answer = run(&command).unwrap();
+        assert!(answer.stderr.len() <= STDERR_HEARD_BYTES && answer.stderr.ends_with("3999\n"));
+        let Err(Error::Command { said, .. }) = answer.ok(&command) else { panic!() };
+        assert!(said.len() <= STDERR_KEPT_BYTES && said.ends_with("3999"));
     }
 
     #[test]

@@ -12,8 +12,11 @@ pub mod fstab;
 pub mod hosts;
 pub mod kube_vip;
 pub mod kubeadm;
+pub mod kubelet_units;
 pub mod locale_gen;
 pub mod network;
+pub mod package_sources;
+pub mod runtime;
 pub mod variables;
 
 use pikube_config::{FirstbootPlan, Swap};
@@ -116,6 +119,7 @@ pub fn files(plan: &FirstbootPlan) -> Vec<File> {
         text(MODULES, MODULE_NAMES.map(|name| format!("{name}\n")).concat()),
         text(SYSCTL, SYSCTLS.map(|(key, value)| format!("{key} = {value}\n")).concat()),
     ]);
+    files.extend(kubernetes(plan));
     files
 }
 
@@ -229,6 +233,19 @@ fn swap(plan: &FirstbootPlan) -> Vec<File> {
         when(mask("dphys-swapfile.service"), dphys),
     ];
     files.extend(RPI_SWAP_UNITS.map(|unit| when(mask(unit), rpi)));
+    files
+}
+
+/// What comes with Kubernetes. Docker's source needs the system's name, and is not shown.
+fn kubernetes(plan: &FirstbootPlan) -> Vec<File> {
+    let Some(kubernetes) = &plan.kubernetes else { return Vec::new() };
+    let mut files = Vec::new();
+    if let Some(repository) = &kubernetes.repository {
+        files.push(package_sources::kubernetes(repository));
+    }
+    let plain = "where Kubernetes comes as plain binaries";
+    files.extend(kubelet_units::files().map(|file| when(file, plain)));
+    files.extend(runtime::shown(plan));
     files
 }
 

@@ -16,10 +16,14 @@ fn reporter(node: &Node) -> Reporter<'_> {
 fn a_run_begins_with_its_size_and_ready() {
     let node = Node::bare();
     let reporter = reporter(&node);
-    assert_eq!(reporter.report().steps.len(), 16);
+    let count = steps(&FirstbootPlan::from_toml(PLAN).unwrap()).len();
+    assert_eq!(reporter.report().steps.len(), count);
     assert!((reporter.report().steps[0].seconds - 0.5).abs() < 1e-9);
     let said = node.said.borrow();
-    assert!(said[0].starts_with("<5>pikube-agent ") && said[0].ends_with("`laperouse`, 16 steps"));
+    assert!(
+        said[0].starts_with("<5>pikube-agent ")
+            && said[0].ends_with(&format!("`laperouse`, {count} steps"))
+    );
     assert_eq!(said[1], "READY");
 }
 

@@ -5,28 +5,38 @@ mod cgroups;
 mod clock;
 pub(crate) mod cluster;
 mod done;
+mod download;
 mod hostname;
+mod internet;
 mod kernel;
 mod keyboard;
 mod locale;
 mod network;
 mod ntp;
+mod origin;
 mod owed;
+mod package_manager;
+mod packages;
 mod programs;
 mod root;
+mod runtime;
 mod scrub;
+mod sources;
 mod ssh;
 mod swap;
+mod time;
 mod timezone;
 mod units;
+mod upgrades;
 mod user;
+mod web;
 
 use crate::host::{Access, Error, Host, Kind, Look};
 use crate::render::File;
 use crate::step::Step;
 
 /// Every step there is; a plan has those that it wants.
-pub const ALL: [Step; 25] = [
+pub const ALL: [Step; 31] = [
     clock::STEP,
     cluster::board::STEP,
     root::STEP,
@@ -35,6 +45,9 @@ pub const ALL: [Step; 25] = [
     hostname::STEP,
     network::STEP,
     apt::STEP,
+    internet::STEP,
+    time::STEP,
+    sources::STEP,
     locale::STEP,
     keyboard::STEP,
     user::STEP,
@@ -42,6 +55,8 @@ pub const ALL: [Step; 25] = [
     swap::STEP,
     cgroups::STEP,
     kernel::STEP,
+    packages::STEP,
+    runtime::STEP,
     cluster::images::STEP,
     cluster::endpoint::STEP,
     cluster::init::STEP,
@@ -50,6 +65,7 @@ pub const ALL: [Step; 25] = [
     cluster::kubeconfig::STEP,
     cluster::pod_network::STEP,
     cluster::ready::STEP,
+    upgrades::STEP,
     scrub::STEP,
     done::STEP,
 ];

@@ -1,10 +1,11 @@
 //! User Mode Linux: a kernel that is a process of this computer. Boots the amd64 twin of a card from its own two
 //! partitions; needs neither root nor KVM.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
+use rustix::fs::{FsWord, StatVfsMountFlags};
 
 use super::process::{Ending, Running};
 use super::{Machine, PATIENCE, config_txt};
@@ -14,6 +15,9 @@ use crate::switch::Cable;
 
 /// What UML prints when it cannot start itself anew; see [`Uml::boot`].
 const REBOOT_REFUSED: &str = "Failed to exec kernel";
+
+/// `f_type` of a file system in memory, statfs(2).
+const TMPFS_MAGIC: FsWord = 0x0102_1994;
 
 /// A User Mode Linux computer.
 #[derive(Debug, Clone)]
@@ -41,6 +45,20 @@ impl Uml {
     pub fn plugged_into(mut self, cable: Cable) -> Self {
         self.cable = Some(cable);
         self
+    }
+}
+
+impl Uml {
+    /// Where the guest's memory lies, a file that UML removes as it opens it: on a disk the kernel would write all of it
+    /// there, again and again. `None`: not in the memory of this computer, which has no room for it or runs no code from
+    /// there.
+    fn place_of_memory(&self) -> Option<&'static Path> {
+        let shared = Path::new("/dev/shm");
+        let is_memory = rustix::fs::statfs(shared).ok()?.f_type == TMPFS_MAGIC;
+        let state = rustix::fs::statvfs(shared).ok()?;
+        let runs_code = !state.f_flag.contains(StatVfsMountFlags::NOEXEC);
+        let free_mib = (state.f_bavail * state.f_frsize) >> 20;
+        (is_memory && runs_code && free_mib > u64::from(self.memory_mib)).then_some(shared)
     }
 }
 
@@ -87,7 +105,7 @@ impl Machine for Uml {
             .args(["-c", "exec -a pikube-test-uml \"$0\" \"$@\""])
             .arg(&self.kernel)
             .args(arguments)
-            .env("TMPDIR", scratch.path());
+            .env("TMPDIR", self.place_of_memory().unwrap_or(scratch.path()));
         let log = super::process::new_log(&self.logs, "uml")?;
         Running::start(&command, scratch, log, ending)
     }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{DOMAIN, LAPTOP, Switch};
@@ -15,6 +16,8 @@ pub(super) const LOG: &str = "dnsmasq.log";
 
 /// Names beyond the domain with their addresses, as in /etc/hosts, in the switch's directory.
 pub(super) const NAMES: &str = "names";
+
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// An address that the server has given away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +55,13 @@ pub(super) fn start(switch: &Switch) -> Result<Child> {
     command.spawn().context("starting dnsmasq")
 }
 
-/// Makes it read its list of names again: SIGHUP, dnsmasq(8).
-pub(super) fn read_again(server: &Child) -> Result<()> {
+/// Makes it read its list of names again: SIGHUP, dnsmasq(8). Before it has started, that would end it.
+pub(super) fn read_again(server: &Child, log: &Path) -> Result<()> {
+    let end = Instant::now() + STARTS_WITHIN;
+    while !std::fs::read_to_string(log)?.contains("started, version") {
+        ensure!(Instant::now() < end, "dnsmasq has not started: {}", log.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let pid = i32::try_from(server.id()).ok().and_then(Pid::from_raw).context("no process")?;
     kill_process(pid, Signal::HUP).context("waking dnsmasq")
 }

@@ -217,7 +217,7 @@ impl Switch {
             names.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
         std::fs::write(self.directory.path().join(dhcp::NAMES), lines)?;
         if let Some(dhcp) = &self.dhcp {
-            dhcp::read_again(dhcp)?;
+            dhcp::read_again(dhcp, &self.directory.path().join(dhcp::LOG))?;
         }
         Ok(())
     }

@@ -35,6 +35,10 @@ impl Rule {
         Self { prefix: prefix.to_owned(), fault, left: times }
     }
 
+    pub(super) fn is_of(&self, prefix: &str) -> bool {
+        self.prefix == prefix
+    }
+
     fn applies(&self, path: &str) -> bool {
         self.left != Times::Next(0) && path.starts_with(&self.prefix)
     }

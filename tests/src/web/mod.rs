@@ -84,6 +84,11 @@ impl Web {
         lock(&self.shared.faults).push(fault::Rule::new(prefix, fault, times));
     }
 
+    /// Paths that begin with `prefix` work again, from the next request on, as far as a fault of that very prefix goes.
+    pub fn lift(&self, prefix: &str) {
+        lock(&self.shared.faults).retain(|rule| !rule.is_of(prefix));
+    }
+
     /// Everything works again, from the next request on; hanging requests are answered.
     pub fn heal(&self) {
         lock(&self.shared.faults).clear();

@@ -49,7 +49,8 @@ fn only_the_difference_is_applied_and_nothing_that_came_with_the_secrets_is_lost
     );
     let journal = node.get(crate::journal::PATH);
     assert!(
-        journal.contains(r#""step":"plan","event":"changed""#) && journal.contains("node, network")
+        journal.contains(r#""step":"plan","event":"changed""#)
+            && journal.contains("node, cluster, network")
     );
 }
 

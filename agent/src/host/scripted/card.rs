@@ -1,6 +1,6 @@
 //! What lies on the card of the node in memory.
 
-/// A plan with every setting that has a step.
+/// The plan of a master, with every setting that has a step.
 pub const PLAN: &str = r#"
 schema = 1
 flashed_at = "2026-11-21T06:00:00Z"
@@ -26,25 +26,6 @@ dns = ["192.168.1.1"]
 country = "FR"
 [[wifi.networks]]
 ssid = "harbour"
-[user]
-name = "captain"
-ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]
-"#;
-
-/// A password hash that must not show anywhere.
-pub const HASH: &str = "$6$saltsalt$0123456789abcdefSECRET";
-
-/// Secrets with that hash and a Wi-Fi password.
-pub const SECRETS: &str = r#"schema = 1
-[user]
-password_hash = "$6$saltsalt$0123456789abcdefSECRET"
-[[wifi.networks]]
-ssid = "harbour"
-password = "swordfishSECRET"
-"#;
-
-/// What makes [`PLAN`] the plan of a cluster's master.
-pub const CLUSTER: &str = r#"
 [cluster]
 name = "pikube"
 endpoint = "cp.pikube.internal:6443"
@@ -53,17 +34,22 @@ token_expires = "2026-12-05T00:00:00Z"
 master = "laperouse"
 [kubernetes]
 version = "1.36.4"
-repository = "https://pkgs.example.org/v1.36/deb/"
+repository = "https://packages.example.org/v1.36/deb/"
 runtime_repository = "https://docker.example.org/linux"
 downloads = "https://downloads.example.org"
 cni_plugins = "https://downloads.example.org/cni-{arch}.tgz"
+[user]
+name = "captain"
+ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me@laptop"]
 "#;
 
-/// The token of [`CLUSTER_SECRETS`].
-pub const TOKEN: &str = "abcdef.0123456789abcdef";
+/// A password hash that must not show anywhere.
+pub const HASH: &str = "$6$saltsalt$0123456789abcdefSECRET";
 
-/// What [`SECRETS`] has besides on the card of a cluster's master.
-pub const CLUSTER_SECRETS: &str = r#"
+/// Secrets with that hash, a Wi-Fi password and the identity of a cluster.
+pub const SECRETS: &str = r#"schema = 1
+[user]
+password_hash = "$6$saltsalt$0123456789abcdefSECRET"
 [cluster]
 token = "abcdef.0123456789abcdef"
 ca_certificate = "-----BEGIN CERTIFICATE-----\nCA\n-----END CERTIFICATE-----\n"
@@ -74,4 +60,10 @@ front_proxy_ca_certificate = "-----BEGIN CERTIFICATE-----\nFP\n-----END CERTIFIC
 front_proxy_ca_key = "-----BEGIN PRIVATE KEY-----\nFP-SECRET\n-----END PRIVATE KEY-----\n"
 etcd_ca_certificate = "-----BEGIN CERTIFICATE-----\nETCD\n-----END CERTIFICATE-----\n"
 etcd_ca_key = "-----BEGIN PRIVATE KEY-----\nETCD-SECRET\n-----END PRIVATE KEY-----\n"
+[[wifi.networks]]
+ssid = "harbour"
+password = "swordfishSECRET"
 "#;
+
+/// The token of [`SECRETS`].
+pub const TOKEN: &str = "abcdef.0123456789abcdef";

@@ -153,7 +153,8 @@ fn crictl(node: &Node, words: &[&str]) -> Result<Answer, Error> {
             put(node, &image(name), "layers")?;
             Answer::default()
         }
-        ["inspecti", name] => said(i32::from(!node.exists(&image(name))?), ""),
+        ["inspecti", _, name] if node.exists(&image(name))? => said(0, "{}"),
+        ["inspecti", ..] => failed("no such image"),
         ["pods", ..] => said(0, if node.exists(POD)? { "probe\n" } else { "" }),
         ["runp", _] if !node.exists(CNI)? => failed("cni plugin not initialized"),
         ["runp", _] if node.exists(POD)? => failed("name is reserved"),

@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{
-    Access, CLUSTER, CLUSTER_SECRETS, Look as _, Node, PLAN, SECRETS, TOKEN, What, kubernetes,
-};
+use super::packages::KEY;
+use super::{Access, Look as _, Node, PLAN, SECRETS, TOKEN, What, kubernetes};
 use crate::render::{SYSCTLS, fstab, network::keyfile, variables};
 
 const SWAPS: &str = "Filename\tType\tSize\tUsed\tPriority\n";
@@ -29,9 +28,13 @@ impl Node {
         node.place("/etc/sudoers.d", What::Folder, Access::root(0o750));
         node.place("/home", What::Folder, Access::root(0o755));
         node.place("/var/swap", What::File(b"swap".to_vec()), Access::root(0o600));
-        for unit in
-            ["dphys-swapfile.service", "systemd-timesyncd.service", "NetworkManager.service"]
-        {
+        for unit in [
+            "dphys-swapfile.service",
+            "systemd-timesyncd.service",
+            "NetworkManager.service",
+            "apt-daily.timer",
+            "apt-daily-upgrade.timer",
+        ] {
             let path = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
             node.place(
                 &path,
@@ -42,33 +45,30 @@ impl Node {
         node.put("/etc/pikube/pikube.toml", PLAN);
         node.put("/etc/pikube/pikube-secrets.toml", SECRETS);
         node.put("/boot/firmware/pikube-secrets.toml", SECRETS);
+        for url in [
+            "https://packages.example.org/v1.36/deb/Release.key",
+            "https://docker.example.org/linux/debian/gpg",
+        ] {
+            node.put(&format!("web:{url}"), KEY);
+        }
+        let page = "HTTP/1.1 404 Not Found\r\nDate: Sat, 21 Nov 2026 06:00:30 GMT\r\n\r\n";
+        for port in [":80", ":443", ":3142"] {
+            node.answering.borrow_mut().insert(port.to_owned(), page.into());
+        }
         node.boot();
         node
     }
 
-    /// As [`Node::pi`], with the plan and the secrets of a cluster's master.
-    pub fn master() -> Self {
-        let node = Self::pi();
-        node.put("/etc/pikube/pikube.toml", format!("{PLAN}{CLUSTER}"));
-        let secrets = SECRETS.replace("[[wifi", &format!("{CLUSTER_SECRETS}[[wifi"));
-        node.put("/etc/pikube/pikube-secrets.toml", secrets);
-        node.boot();
-        // Whatever comes of it: its DNS is another node's matter.
-        let answer = vec![0, 12, 0x70, 0x69, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
-        node.answering.borrow_mut().insert("10.96.0.10:53".to_owned(), answer);
-        node
-    }
-
-    /// As [`Node::master`], for a worker whose master is up.
+    /// As [`Node::pi`], for a worker whose master is up.
     pub fn worker() -> Self {
-        let node = Self::master();
+        let node = Self::pi();
         let plan = node.get("/etc/pikube/pikube.toml");
-        let plan = plan.replace("role = \"master\"", "role = \"worker\"");
-        node.put(
-            "/etc/pikube/pikube.toml",
-            plan.replace("hostname = \"laperouse\"", "hostname = \"fregate\""),
-        );
-        let secrets = format!("{SECRETS}[cluster]\ntoken = \"{TOKEN}\"\n");
+        let plan = plan
+            .replace("role = \"master\"", "role = \"worker\"")
+            .replace("hostname = \"laperouse\"", "hostname = \"fregate\"")
+            .replace("ssid = \"harbour\"", "ssid = \"harbour\"\nsecurity = \"open\"");
+        node.put("/etc/pikube/pikube.toml", plan);
+        let secrets = format!("schema = 1\n[cluster]\ntoken = \"{TOKEN}\"\n");
         node.put("/etc/pikube/pikube-secrets.toml", secrets);
         node.answering.borrow_mut().insert(":6443".to_owned(), Vec::new());
         node
@@ -83,6 +83,9 @@ impl Node {
         self.active.borrow_mut().clear();
         self.now.set("2024-07-04T00:00:00Z".parse::<Timestamp>().unwrap());
         self.put("/proc/meminfo", "MemTotal:        3884360 kB\n");
+        // The cluster's DNS, wherever it runs.
+        let answer = vec![0, 12, 0x70, 0x69, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        self.answering.borrow_mut().insert("10.96.0.10:53".to_owned(), answer);
         self.put(kubernetes::NAMES, "laperouse.local 192.168.1.10\n");
         self.put("/proc/self/mounts", "/dev/mmcblk0p1 /boot/firmware vfat rw 0 0\n");
         self.put("/proc/self/mountinfo", "24 1 179:2 / / rw,noatime - ext4 /dev/root rw\n");
@@ -91,6 +94,16 @@ impl Node {
         self.root_bytes.set(31_300_000_000);
         for interface in ["eth0/type", "lo/type", "wlan0/phy80211/index"] {
             self.put(&format!("/sys/class/net/{interface}"), "1\n");
+        }
+        self.put("/sys/class/net/eth0/operstate", "up\n");
+        self.put("/sys/class/net/wlan0/operstate", "down\n");
+        let address = "2: eth0    inet 192.168.1.21/24 brd 192.168.1.255 scope global eth0\n";
+        self.put("/run/ip-address", address);
+        self.put("/run/ip-route", "default via 192.168.1.1 dev eth0 proto static metric 100\n");
+        self.put("/run/dns/packages.example.org", "203.0.113.5\n");
+        self.put("/run/dns/docker.example.org", "203.0.113.6\n");
+        if self.exists(crate::render::TIMESYNCD).unwrap() {
+            self.put("/run/systemd/timesync/synchronized", "");
         }
         let remembered = self.get("/var/lib/systemd/rfkill/platform-3f300000.mmcnr:wlan");
         self.put("/sys/class/rfkill/rfkill0/type", "wlan\n");
@@ -179,7 +192,7 @@ impl Node {
     }
 }
 
-const IMAGE: [(&str, &str); 36] = [
+const IMAGE: [(&str, &str); 43] = [
     ("/etc/hostname", "raspberrypi\n"),
     ("/etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n"),
     ("/etc/timezone", "Etc/UTC\n"),
@@ -207,6 +220,13 @@ const IMAGE: [(&str, &str); 36] = [
     ("/lib/systemd/system/systemd-zram-setup@.service", ""),
     ("/lib/systemd/system/NetworkManager.service", ""),
     ("/usr/bin/nmcli", ""),
+    ("/usr/sbin/NetworkManager", ""),
+    ("/usr/lib/apt/apt-helper", ""),
+    ("/etc/ssl/certs/ca-certificates.crt", ""),
+    ("/etc/os-release", "PRETTY_NAME=\"Debian 13\"\nID=debian\nVERSION_CODENAME=trixie\n"),
+    ("/var/lib/dpkg/status", "avahi-daemon 0.8-16 ii\nca-certificates 20250419 ii\n"),
+    ("/lib/systemd/system/apt-daily.timer", ""),
+    ("/lib/systemd/system/apt-daily-upgrade.timer", ""),
     ("/usr/sbin/iw", ""),
     ("/var/lib/NetworkManager/NetworkManager.state", "[main]\nWirelessEnabled=false\n"),
     ("/var/lib/systemd/rfkill/platform-3f300000.mmcnr:wlan", "1\n"),

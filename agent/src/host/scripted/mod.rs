@@ -4,6 +4,7 @@
 mod card;
 pub(crate) mod kubernetes;
 mod machine;
+pub(crate) mod packages;
 mod programs;
 
 use std::cell::{Cell, RefCell};
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use super::files::TEMPORARY;
 use super::{Access, Answer, Command, Error, Host, Job, Kind, Lock, Look, Stat};
 use crate::report::{Level, Voice};
-pub use card::{CLUSTER, CLUSTER_SECRETS, HASH, PLAN, SECRETS, TOKEN};
+pub use card::{HASH, PLAN, SECRETS, TOKEN};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {

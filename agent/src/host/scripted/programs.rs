@@ -11,6 +11,9 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
     if !node.has_power() {
         node.tick(command.program)?;
     }
+    if let Some(answer) = super::packages::run(node, command)? {
+        return Ok(answer);
+    }
     if let Some(answer) = kubernetes::run(node, command) {
         return answer;
     }
@@ -27,7 +30,9 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
             node.tick("systemd")?;
             node.generate();
         }
-        ("systemctl", [verb, unit]) => return systemctl(node, verb, unit),
+        ("systemctl", [verb, unit] | ["--no-block", verb, unit]) => {
+            return systemctl(node, verb, unit);
+        }
         ("locale", ["-a"]) => {
             return Ok(said(0, &format!("C\nC.utf8\nPOSIX\n{}", node.get(ARCHIVE))));
         }
@@ -127,7 +132,8 @@ fn systemctl(node: &Node, verb: &str, unit: &str) -> Result<Answer, Error> {
         Some((name, _)) => format!("{name}@.service"),
         None => unit.to_owned(),
     };
-    let installed = node.exists(&format!("/lib/systemd/system/{template}"))?;
+    let installed = node.exists(&format!("/lib/systemd/system/{template}"))?
+        || node.exists(&format!("/usr/lib/systemd/system/{template}"))?;
     if !installed || node.masked(unit) {
         return Ok(said(5, &format!("Unit {unit} not found or masked.\n")));
     }
@@ -139,6 +145,9 @@ fn systemctl(node: &Node, verb: &str, unit: &str) -> Result<Answer, Error> {
         }
         "start" | "restart" => {
             node.active.borrow_mut().insert(unit.to_owned());
+            if unit == "systemd-timesyncd.service" {
+                node.put("/run/systemd/timesync/synchronized", "");
+            }
         }
         "disable" => {
             let path = format!("/etc/systemd/system/multi-user.target.wants/{unit}");

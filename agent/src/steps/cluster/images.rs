@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pikube_config::{PodNetwork, Role};
+use pikube_config::{Kubernetes, PodNetwork, Role};
 
 use super::member;
 use crate::host::{Answer, Command, Error, Host, Look};
@@ -21,6 +21,8 @@ pub const STEP: Step = Step {
     ahead: None,
 };
 
+/// Where the CRI answers.
+const ENDPOINT: &str = "--runtime-endpoint=unix:///run/containerd/containerd.sock";
 /// One image of a control plane is 30 MB; a slow line and a slow card take their time.
 const LIMIT: Duration = Duration::from_secs(3600);
 
@@ -37,9 +39,9 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
 }
 
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
+    let client = Client::of(member::tables(context)?.0);
     for image in absent(context, host)? {
-        let command = runtime(context, ["pull", &image])?.within(LIMIT);
-        let answer = host.ask(&command)?;
+        let answer = host.ask(&client.pull(&image).within(LIMIT))?;
         if answer.status != 0 {
             return Err(stop(&image, &answer));
         }
@@ -48,18 +50,59 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
 }
 
 fn absent(context: &Context, host: &dyn Look) -> Result<Vec<String>, Stop> {
+    let client = Client::of(member::tables(context)?.0);
     let mut absent = Vec::new();
     for image in wanted(context, host)? {
-        // Both clients end with a status other than 0 for an image that they do not have.
-        let command = match is_docker(context)? {
-            true => Command::new("docker", ["image", "inspect", "--format={{.Id}}", &image]),
-            false => runtime(context, ["inspecti", &image])?,
-        };
-        if host.ask(&command)?.status != 0 {
+        let answer = host.ask(&client.look_for(&image))?;
+        if answer.status != 0 || answer.stdout.trim().is_empty() {
             absent.push(image);
         }
     }
     Ok(absent)
+}
+
+/// Who pulls images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// The CRI's own client, of the package cri-tools.
+    Crictl,
+    /// containerd's client; the legacy line has no crictl.
+    Ctr,
+    /// docker, where the kubelet talks to it.
+    Docker,
+}
+
+impl Client {
+    fn of(kubernetes: &Kubernetes) -> Self {
+        match (kubeadm::uses_dockershim(kubernetes), kubernetes.legacy) {
+            (true, _) => Self::Docker,
+            (false, true) => Self::Ctr,
+            (false, false) => Self::Crictl,
+        }
+    }
+
+    fn pull(self, image: &str) -> Command {
+        match self {
+            Self::Crictl => Command::new("crictl", [ENDPOINT, "pull", image]),
+            Self::Ctr => {
+                let hosts = "--hosts-dir=/etc/containerd/certs.d";
+                Command::new("ctr", ["--namespace=k8s.io", "images", "pull", hosts, image])
+            }
+            Self::Docker => Command::new("docker", ["pull", "--quiet", image]),
+        }
+    }
+
+    /// Prints something, with status 0, if the image is there.
+    fn look_for(self, image: &str) -> Command {
+        match self {
+            Self::Crictl => Command::new("crictl", [ENDPOINT, "inspecti", "--quiet", image]),
+            Self::Ctr => {
+                let name = format!("name=={image}");
+                Command::new("ctr", ["--namespace=k8s.io", "images", "list", "--quiet", &name])
+            }
+            Self::Docker => Command::new("docker", ["image", "inspect", "--format={{.Id}}", image]),
+        }
+    }
 }
 
 /// kubeadm's list: all of it on a control plane; a worker runs kube-proxy, and CoreDNS and the pod network perhaps.
@@ -82,25 +125,6 @@ fn wanted(context: &Context, host: &dyn Look) -> Result<Vec<String>, Stop> {
         images.push(kube_vip::image(kubernetes));
     }
     Ok(images)
-}
-
-fn is_docker(context: &Context) -> Result<bool, Stop> {
-    Ok(kubeadm::uses_dockershim(member::tables(context)?.0))
-}
-
-/// The runtime's own client: `crictl`, or `docker` where the kubelet talks to it.
-fn runtime(context: &Context, words: [&str; 2]) -> Result<Command, Stop> {
-    let (kubernetes, _) = member::tables(context)?;
-    if kubeadm::uses_dockershim(kubernetes) {
-        return Ok(Command::new("docker", words));
-    }
-    if kubernetes.legacy {
-        // The legacy line has no crictl.
-        let verb = if words[0] == "inspecti" { "inspect" } else { words[0] };
-        return Ok(Command::new("ctr", ["--namespace=k8s.io", "images", verb, words[1]]));
-    }
-    let endpoint = format!("--runtime-endpoint={}", kubeadm::socket(kubernetes));
-    Ok(Command::new("crictl", [endpoint.as_str()].into_iter().chain(words)))
 }
 
 fn stop(image: &str, answer: &Answer) -> Stop {

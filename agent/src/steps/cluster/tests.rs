@@ -22,7 +22,7 @@ fn commands(node: &Node, start: &str) -> usize {
 
 #[test]
 fn a_master_makes_its_cluster_with_the_identity_of_its_card() {
-    let node = Node::master();
+    let node = Node::pi();
     run_on(&node, &node).unwrap();
     assert_eq!(commands(&node, "kubeadm init"), 1);
     assert!(node.get("/etc/kubernetes/pki/ca.crt").contains("\nCA\n"));
@@ -57,7 +57,7 @@ fn a_worker_waits_for_its_master_and_joins() {
 /// Whatever the moment at which the power goes: one cluster, one identity, no second init of what is complete.
 #[test]
 fn the_power_can_go_at_any_operation() {
-    for make in [Node::master, Node::worker] {
+    for make in [Node::pi, Node::worker] {
         let whole = make();
         let before = whole.operations();
         run_on(&whole, &whole).unwrap();
@@ -83,7 +83,7 @@ fn the_power_can_go_at_any_operation() {
 
 #[test]
 fn what_a_kubeadm_has_begun_is_undone_before_the_next_one() {
-    let node = Node::master();
+    let node = Node::pi();
     node.fail("kubeadm init", 1, "error: timed out waiting for the condition", 2);
     run_on(&node, &node).unwrap();
     assert_eq!(commands(&node, "kubeadm init"), 3);
@@ -94,7 +94,7 @@ fn what_a_kubeadm_has_begun_is_undone_before_the_next_one() {
 #[test]
 fn a_node_of_somebody_else_is_left_alone() {
     for path in ["/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/etcd.yaml"] {
-        let node = Node::master();
+        let node = Node::pi();
         node.put(path, "theirs");
         assert!(run_on(&node, &node).is_err());
         assert_eq!(commands(&node, "kubeadm reset") + commands(&node, "kubeadm init"), 0);
@@ -128,7 +128,7 @@ fn what_cannot_heal_stops_at_once() {
     assert!(what.contains("2026-12-05") && help.contains("piflash configure"), "{what}");
     assert_eq!(commands(&late, "kubeadm"), 0);
 
-    let small = Node::master();
+    let small = Node::pi();
     small.put("/proc/meminfo", "MemTotal:         944392 kB\n");
     let Err(Stop::Person { what, help }) = (board::STEP.check)(&context(&small), &small) else {
         panic!()
@@ -147,7 +147,7 @@ fn what_cannot_heal_stops_at_once() {
 
 #[test]
 fn ready_alone_is_not_the_end() {
-    let node = Node::master();
+    let node = Node::pi();
     let context = context(&node);
     for step in steps(&context.plan) {
         if step.id == "pod-network" {
@@ -167,7 +167,7 @@ fn ready_alone_is_not_the_end() {
 
 #[test]
 fn a_reset_gives_the_node_back() {
-    let node = Node::master();
+    let node = Node::pi();
     run_on(&node, &node).unwrap();
     let told = crate::commands::reset::reset_on(&node).unwrap();
     assert!(told.contains("`laperouse` is out of its cluster"), "{told}");
@@ -184,7 +184,7 @@ fn a_reset_gives_the_node_back() {
     assert!(!node.get("/etc/hosts").contains("cp.pikube.internal"));
     assert!(node.get("/etc/hostname").contains("laperouse"));
     // What the user has written stays.
-    let node = Node::master();
+    let node = Node::pi();
     run_on(&node, &node).unwrap();
     node.put("/home/captain/.kube/config", "of another cluster");
     crate::commands::reset::reset_on(&node).unwrap();

@@ -1,0 +1,178 @@
+//! The right time. Certificates and apt's lists are judged by it, and a Pi has no clock of its own (`kubernetes-on-pi.md`
+//! D10): waits for NTP; where nobody answers, the date that a web server gives is near enough.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+use super::web::{self, Url};
+use crate::host::{Access, Command, Error, Host, Look};
+use crate::plan::Context;
+use crate::step::{Check, Notes, Step, Stop};
+
+/// The step.
+pub const STEP: Step = Step {
+    id: "time",
+    title: "right time",
+    wanted: |plan| plan.kubernetes.is_some(),
+    check,
+    apply,
+    ahead: None,
+};
+
+/// systemd-timesyncd(8): there once it has set the clock.
+const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+/// Where we note that a web server has agreed, in this boot.
+const AGREED: &str = "/run/pikube/time";
+/// How long NTP is waited for before a web server is asked, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(2);
+/// How far the clock may be off, in seconds: certificates made here are good from well before now (D6).
+const TOLERANCE_S: i64 = 60;
+
+fn check(_: &Context, host: &dyn Look) -> Result<Check, Stop> {
+    if host.exists(SYNCHRONIZED)? || host.exists(AGREED)? {
+        return Ok(Check::Satisfied);
+    }
+    if !host.live() {
+        return Ok(Check::Unknown);
+    }
+    Ok(if is_synchronized(host)? {
+        Check::Satisfied
+    } else {
+        Check::Needed(format!("no NTP server has set the clock, which shows {:.0}", host.now()))
+    })
+}
+
+/// Whatever keeps the clock (chrony, ntpd) tells the kernel.
+fn is_synchronized(host: &dyn Look) -> Result<bool, Error> {
+    if host.exists(SYNCHRONIZED)? {
+        return Ok(true);
+    }
+    let ask = Command::new("timedatectl", ["show", "-p", "NTPSynchronized", "--value"]);
+    Ok(host.ask(&ask).is_ok_and(|answer| answer.stdout.trim() == "yes"))
+}
+
+fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
+    let began = host.elapsed();
+    while host.elapsed() - began < PATIENCE {
+        if is_synchronized(host)? {
+            return Ok(Notes::new());
+        }
+        host.sleep(PAUSE);
+    }
+    let (server, date) = date_of_a_server(context, host).map_err(|why| {
+        Stop::Again(format!(
+            "the right time: no NTP server answers (UDP port 123 may be shut), and {why}"
+        ))
+    })?;
+    let floor = context.plan.flashed_at.max(context.facts.agent_modified);
+    if floor.is_some_and(|floor| date.as_second() < floor.as_second() - TOLERANCE_S) {
+        return Err(Stop::Again(format!(
+            "the right time: no NTP server answers, and by the clock of `{server}` it is {date:.0}, \
+             before the card was written"
+        )));
+    }
+    let mut notes = Notes::new();
+    let off = date.as_second() - host.now().as_second();
+    if off.abs() > TOLERANCE_S {
+        host.set_clock(date)?;
+        notes.push(format!(
+            "no NTP server answers: the clock is set by the date of `{server}`, {off} s from before"
+        ));
+    }
+    host.write(AGREED, format!("{server}\n").as_bytes(), Access::root(0o644))?;
+    Ok(notes)
+}
+
+/// `Date:` of an answer over plain HTTP (RFC 9110 §6.6.1); a server that wants TLS says it when it sends us there.
+fn date_of_a_server(context: &Context, host: &dyn Look) -> Result<(String, Timestamp), String> {
+    let kubernetes = context.plan.kubernetes.as_ref();
+    let url = kubernetes.and_then(|it| it.repository.as_deref().or(it.downloads.as_deref()));
+    let url = Url::of(url.unwrap_or_default());
+    let url = if url.tls { Url { tls: false, port: 80, ..url } } else { url };
+    let page = web::ask(host, Url { path: "/", ..url }, web::proxy(&context.plan))?;
+    let date =
+        page.header("Date").and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+    let date = date.ok_or_else(|| format!("`{}` gives no date", url.host))?;
+    Ok((url.host.to_owned(), date))
+}
+
+#[cfg(test)]
+mod tests {
+    use pikube_config::FirstbootPlan;
+
+    use super::*;
+    use crate::host::scripted::Node;
+    use crate::plan::Facts;
+
+    fn context() -> Context {
+        let proxy = "apt_proxy = \"http://192.168.1.2:3142\"\n";
+        let plan = crate::host::scripted::PLAN.replace(proxy, "");
+        Context::new(FirstbootPlan::from_toml(&plan).unwrap(), None, Facts::default())
+    }
+
+    fn node(date: &str) -> Node {
+        let node = Node::pi();
+        node.set_clock("2026-11-21T06:00:00Z".parse().unwrap()).unwrap();
+        node.entries.borrow_mut().remove(SYNCHRONIZED);
+        let page = format!("HTTP/1.1 301 Moved\r\n{date}Location: https://x\r\n\r\n");
+        node.answering.borrow_mut().insert(":80".to_owned(), page.into_bytes());
+        node
+    }
+
+    #[test]
+    fn ntp_is_waited_for_and_is_enough() {
+        let node = node("");
+        assert!(matches!(check(&context(), &node), Ok(Check::Needed(_))));
+        node.put(SYNCHRONIZED, "");
+        assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
+        apply(&context(), &node).unwrap();
+        assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
+        node.entries.borrow_mut().remove(SYNCHRONIZED);
+        node.put("/run/ntp-synchronized", "yes\n");
+        assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied, "chrony");
+    }
+
+    #[test]
+    fn a_web_server_s_date_sets_a_clock_that_is_off_and_leaves_one_that_is_near() {
+        for (date, shows, noted) in [
+            ("Sat, 05 Dec 2026 10:00:00 GMT", "2026-12-05T10:00:00Z", 1),
+            ("Sat, 21 Nov 2026 06:02:40 GMT", "2026-11-21T06:02:40Z", 1),
+        ] {
+            let node = node(&format!("Date: {date}\r\n"));
+            assert_eq!(apply(&context(), &node).unwrap().len(), noted);
+            assert_eq!(node.now().to_string(), shows);
+            assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
+            assert!(
+                node.log.borrow().iter().filter(|line| line.starts_with("sleep")).count() == 30
+            );
+        }
+        let node = node("Date: Sat, 21 Nov 2026 06:00:50 GMT\r\n");
+        assert!(apply(&context(), &node).unwrap().is_empty());
+        assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
+        assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
+        node.boot();
+        node.entries.borrow_mut().remove(SYNCHRONIZED);
+        assert!(matches!(check(&context(), &node), Ok(Check::Needed(_))), "each boot anew");
+    }
+
+    #[test]
+    fn nobody_who_knows_and_one_who_is_wrong_are_waited_for() {
+        for (date, part) in [
+            ("Date: Wed, 01 Jan 2020 00:00:00 GMT\r\n", "before the card was written"),
+            ("Date: now\r\n", "gives no date"),
+            ("", "gives no date"),
+        ] {
+            let node = node(date);
+            let Err(Stop::Again(what)) = apply(&context(), &node) else { panic!() };
+            assert!(what.contains(part) && what.contains("no NTP server"), "{what}");
+            assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
+        }
+        let node = node("");
+        node.answering.borrow_mut().clear();
+        let Err(Stop::Again(what)) = apply(&context(), &node) else { panic!() };
+        assert!(what.contains("UDP port 123") && what.contains("refused"), "{what}");
+    }
+}
