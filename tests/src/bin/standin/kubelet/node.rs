@@ -55,7 +55,7 @@ impl Sync {
         if self.renewed.is_none_or(|renewed| renewed.elapsed() > LEASE) {
             let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
                 "metadata": {"name": told.name, "namespace": "kube-node-lease"},
-                "spec": {"holderIdentity": told.name, "leaseDurationSeconds": 40, "renewTime": time::stamp()}});
+                "spec": {"holderIdentity": told.name, "leaseDurationSeconds": 40, "renewTime": time::stamp().replace('Z', ".000000Z")}});
             client.put("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", &lease)?;
             self.renewed = Some(Instant::now());
         }
