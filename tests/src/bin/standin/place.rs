@@ -25,6 +25,13 @@ pub(crate) fn at(path: &str) -> PathBuf {
     }
 }
 
+/// A port of the kubelet: where several directories stand for nodes of one machine, each has its own ports, shifted by
+/// the number in its `/etc/pikube-standin/port-shift`.
+pub(crate) fn port(port: u16) -> u16 {
+    let shift = read("/etc/pikube-standin/port-shift").unwrap_or_default();
+    port + shift.trim().parse::<u16>().unwrap_or(0)
+}
+
 /// What a file of the node holds.
 ///
 /// # Errors

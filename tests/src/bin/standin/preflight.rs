@@ -200,7 +200,7 @@ fn common(config: &Config, wanted: &str, found: &mut Findings) {
         found.warn("Hostname", format!("hostname \"{name}\" could not be reached"));
     }
     kubelet(found);
-    free(10250, found);
+    free(place::port(10250), found);
 }
 
 fn kubelet(found: &mut Findings) {

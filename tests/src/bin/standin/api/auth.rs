@@ -125,7 +125,10 @@ pub(super) fn may(server: &Server, user: &User, wish: &Wish<'_>) -> bool {
             "leases" => wish.namespace == "kube-node-lease" && own(wish.name),
             // the flannel of the node asks as the node
             "pods" | "pods/status" | "configmaps" | "services" | "namespaces" | "daemonsets"
-            | "deployments" | "endpoints" | "secrets" => is_read || wish.resource == "pods/status",
+            | "deployments" | "endpoints" | "secrets" => {
+                // mirrors of static pods are made by the node
+                is_read || wish.resource.starts_with("pods")
+            }
             "events" => wish.verb == "create" || wish.verb == "patch",
             "certificatesigningrequests" => is_read || wish.verb == "create",
             _ => false,

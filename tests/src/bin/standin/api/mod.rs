@@ -56,6 +56,8 @@ struct Flags {
 /// # Errors
 /// A manifest, the store or a pair cannot be used, or the port is taken.
 pub(crate) fn run(_: &[String]) -> Result<()> {
+    // it ends with the kubelet that started it
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     let flags = Flags::read()?;
     let read = |name: &str| place::read(&format!("{}/{name}", flags.certificates));
     let own = tls::Pair { certificate: read("apiserver.crt")?, key: read("apiserver.key")? };

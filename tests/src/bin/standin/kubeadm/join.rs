@@ -292,7 +292,16 @@ fn etcd(config: &Config, cluster: &Cluster) -> Result<()> {
     let pair = ca.issue(&Leaf { name, group, alternatives: vec![], purpose: Use::Client })?;
     let master = Client::new(cluster.endpoint()?, Some(&cluster.ca), Some(&pair), None)?;
     let data = text(&config.cluster, "/etcd/local/dataDir");
-    let leader = leader(&master, config.node_name())?;
+    let began = Instant::now();
+    let leader = loop {
+        match leader(&master, config.node_name()) {
+            // a control plane's pods appear a little after it
+            Err(_) if began.elapsed() < config.timeout("etcdAPICall") => {
+                crate::time::sleep(Duration::from_millis(500));
+            }
+            other => break other?,
+        }
+    };
     members::join(&master, config.node_name(), data, &leader)?;
     manifests::write(config)
 }

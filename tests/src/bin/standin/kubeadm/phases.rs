@@ -209,7 +209,7 @@ pub(super) fn kubelet_start(config: &Config, kubelet: &Value, is_worker: bool) -
 /// It does not, in time.
 pub(super) fn wait_for_kubelet(config: &Config, kubelet: &Value) -> Result<()> {
     let port = kubelet.get("healthzPort").and_then(Value::as_u64).unwrap_or(10248);
-    let port = u16::try_from(port)?;
+    let port = place::port(u16::try_from(port)?);
     let limit = config.timeout("kubeletHealthCheck");
     say::out(&format!(
         "[kubelet-check] Waiting for a healthy kubelet at http://127.0.0.1:{port}/healthz. This can take up to {limit:?}"

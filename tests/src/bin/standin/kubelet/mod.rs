@@ -130,6 +130,7 @@ fn serve(config: &Value) -> Result<()> {
         let number = config.get(key).and_then(Value::as_u64);
         number.and_then(|number| u16::try_from(number).ok()).unwrap_or(default)
     };
+    let number = |key, default| place::port(number(key, default));
     let health = number("healthzPort", 10248);
     let port = number("port", 10250);
     for (port, is_health) in [(health, true), (port, false)] {
