@@ -222,7 +222,7 @@ fn an_older_one_knows_older_files_only() {
     };
     assert_eq!(run(&["version", "-o", "short"]), (true, "v1.23.17\n".to_owned()));
     let file = folder.path().join("f.yaml");
-    let mut check = |text: String| {
+    let check = |text: String| {
         std::fs::write(&file, text).unwrap();
         run(&["config", "validate", "--config", file.to_str().unwrap()])
     };

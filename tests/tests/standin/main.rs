@@ -78,7 +78,7 @@ fn init_makes_what_openssl_and_kubectl_take() {
     assert_eq!(kubectl(&["get", "cm", "-n", "one", "two", "-o", "jsonpath={.data.a}"]), "1");
     kubectl(&["label", "node", "cp1", "a=b"]);
     assert_eq!(kubectl(&["get", "node", "-l", "a=b", "-o", "name"]), "node/cp1\n");
-    kubectl(&["delete", "-f", &file]);
+    kubectl(&["delete", "namespace", "one"]);
     let gone = ask(&program, &node, port, &["get", "cm", "-n", "one", "two"]);
     assert!(said(&gone).contains("NotFound"), "{}", said(&gone));
 
@@ -232,8 +232,11 @@ fn control_planes_join_one_after_the_other() {
     let Some(program) = needs::or_skip("kubectl", kubectl::kubectl()) else { return };
     let (joined, joined_port) =
         if refused[0] == 0 { (&third, third_port) } else { (&second, second_port) };
-    let map = ["create", "configmap", "written-by-the-other"];
-    let output = ask(&program, joined, joined_port, &map);
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: written-by-the-other}\n";
+    joined.write("map.yaml", map);
+    let file = joined.path("map.yaml");
+    let apply = ["apply", "--server-side", "-f", file.to_str().unwrap()];
+    let output = ask(&program, joined, joined_port, &apply);
     assert!(output.status.success(), "{}", said(&output));
     let output =
         ask(&program, &node, port, &["get", "configmap", "written-by-the-other", "-o", "name"]);

@@ -114,9 +114,9 @@ fn timeouts() -> Value {
 
 /// Where the runtime listens if the file does not say: docker's shim up to 1.23, containerd's socket since.
 fn cri_socket() -> &'static str {
-    if version::own_minor() < 24 && !place::exists("/run/containerd/containerd.sock") {
-        "/var/run/dockershim.sock"
-    } else if version::own_minor() < 24 && place::exists("/run/docker.sock") {
+    let is_docker =
+        place::exists("/run/docker.sock") || !place::exists("/run/containerd/containerd.sock");
+    if version::own_minor() < 24 && is_docker {
         "/var/run/dockershim.sock"
     } else {
         "unix:///var/run/containerd/containerd.sock"
