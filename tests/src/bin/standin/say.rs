@@ -1,6 +1,22 @@
 //! The one place that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
+static TALK: AtomicU8 = AtomicU8::new(0);
+
+/// How much to say: the number of `--v`.
+pub(crate) fn talk(level: &str) {
+    TALK.store(level.parse().unwrap_or(0), Ordering::Relaxed);
+}
+
+/// A line of log for who asked for more (`--v=1`).
+pub(crate) fn more(line: &str) {
+    if TALK.load(Ordering::Relaxed) > 0 {
+        log('I', line);
+    }
+}
+
 /// A line on standard output.
 pub(crate) fn out(line: &str) {
     println!("{line}");

@@ -60,6 +60,25 @@ impl Config {
         Self::parse(&text, purpose)
     }
 
+    /// What flags alone say.
+    ///
+    /// # Errors
+    /// The version is none.
+    pub(crate) fn of_flags(version: Option<&str>, repository: Option<&str>) -> Result<Self> {
+        let mut text =
+            "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n".to_owned();
+        for (key, value) in [("kubernetesVersion", version), ("imageRepository", repository)] {
+            text +=
+                &value.map(|value| format!("{key}: {}\n", Value::from(value))).unwrap_or_default();
+        }
+        // nothing of this host matters
+        text += "---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nlocalAPIEndpoint: {advertiseAddress: 1.2.3.4}\n";
+        if version::own_minor() < 31 {
+            text = text.replace("v1beta4", "v1beta3");
+        }
+        Self::parse(&text, Purpose::Init)
+    }
+
     fn parse(text: &str, purpose: Purpose) -> Result<Self> {
         let mut found: Vec<(&'static str, Value)> = Vec::new();
         let documents = yaml::documents(text).map_err(|error| named(text, error))?;

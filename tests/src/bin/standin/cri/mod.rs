@@ -1,7 +1,8 @@
 //! The container runtime, asked over its own interface (CRI, gRPC on a Unix socket): what kubeadm and kubelet ask.
 //!
-//! There is no crictl in Debian either: `crictl info`, `version`, `images` and `pull` are here too.
+//! There is no crictl in Debian either: see [`command`].
 
+mod crictl;
 mod wire;
 
 use std::path::Path;
@@ -13,11 +14,9 @@ use h2::client;
 use http::{Request, Uri};
 use tokio::net::UnixStream;
 
-use crate::{place, say};
+use crate::place;
+pub(crate) use crictl::run as command;
 use wire::Message;
-
-/// Where containerd listens.
-const SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// A runtime.
 pub(crate) struct Runtime {
@@ -171,16 +170,47 @@ impl Runtime {
         Ok(answer.message(1).message(5).text(1))
     }
 
+    /// Starts a sandbox as a file for crictl describes it: its id.
+    ///
+    /// # Errors
+    /// The runtime cannot, in its words.
+    fn run_described(&self, metadata: [&str; 3], log: &str, parent: &str) -> Result<String> {
+        let [name, uid, namespace] = metadata;
+        let metadata = Message::default()
+            .with_text(1, name)
+            .with_text(2, uid)
+            .with_text(3, namespace)
+            .with_number(4, 1);
+        let config = Message::default()
+            .with(1, metadata)
+            .with_text(2, name)
+            .with_text(3, log)
+            .with(8, Message::default().with_text(1, parent));
+        let request = Message::default().with(1, config);
+        Ok(self.call("RuntimeService/RunPodSandbox", request, 240)?.text(1))
+    }
+
+    /// Id and name of every sandbox.
+    fn sandboxes(&self) -> Result<Vec<(String, String)>> {
+        let there = self.call("RuntimeService/ListPodSandbox", Message::default(), 30)?;
+        let sandboxes = there.messages(1).into_iter();
+        Ok(sandboxes.map(|one| (one.text(1), one.message(2).text(1))).collect())
+    }
+
+    /// Stops a sandbox; or removes it.
+    fn end(&self, sandbox: &str, method: &str) -> Result<()> {
+        let request = Message::default().with_text(1, sandbox);
+        self.call(&format!("RuntimeService/{method}"), request, 120).map(drop)
+    }
+
     /// Stops and removes all sandboxes (`kubeadm reset`).
     ///
     /// # Errors
     /// It does not answer, or keeps one.
     pub(crate) fn remove_sandboxes(&self) -> Result<()> {
-        let there = self.call("RuntimeService/ListPodSandbox", Message::default(), 30)?;
-        for sandbox in there.messages(1) {
-            let request = Message::default().with_text(1, &sandbox.text(1));
-            self.call("RuntimeService/StopPodSandbox", request.clone(), 120)?;
-            self.call("RuntimeService/RemovePodSandbox", request, 120)?;
+        for (sandbox, _) in self.sandboxes()? {
+            self.end(&sandbox, "StopPodSandbox")?;
+            self.end(&sandbox, "RemovePodSandbox")?;
         }
         Ok(())
     }
@@ -264,49 +294,4 @@ async fn unary(socket: impl AsRef<Path>, method: String, request: Vec<u8>) -> Re
             )
         }
     }
-}
-
-/// `crictl`, as far as nodes are asked with it.
-///
-/// # Errors
-/// The runtime does not answer, or the command is unknown.
-pub(crate) fn command(arguments: &[String]) -> Result<()> {
-    let mut socket = std::env::var("CONTAINER_RUNTIME_ENDPOINT").unwrap_or_default();
-    let mut words: Vec<&str> = Vec::new();
-    let mut arguments = arguments.iter().map(String::as_str);
-    while let Some(word) = arguments.next() {
-        match word {
-            "--runtime-endpoint" | "-r" | "--image-endpoint" | "-i" => {
-                socket = arguments.next().unwrap_or_default().to_owned();
-            }
-            word if word.starts_with("--runtime-endpoint=") => {
-                socket = word["--runtime-endpoint=".len()..].to_owned();
-            }
-            word => words.push(word),
-        }
-    }
-    let runtime = Runtime::at(if socket.is_empty() { SOCKET } else { &socket });
-    match words[..] {
-        ["--version" | "-v"] => say::out("crictl version v1.36.0"),
-        ["version"] => {
-            let (name, version) = runtime.version()?;
-            say::out(&format!(
-                "Version:  0.1.0\nRuntimeName:  {name}\nRuntimeVersion:  {version}\nRuntimeApiVersion:  v1"
-            ));
-        }
-        ["info"] => {
-            runtime.version()?;
-            let conditions: Vec<_> = runtime.status()?.into_iter().map(|condition| {
-                serde_json::json!({"type": condition.kind, "status": condition.holds, "message": condition.message})
-            }).collect();
-            say::out(&format!("{:#}", serde_json::json!({"status": {"conditions": conditions}})));
-        }
-        ["images", ..] => runtime.images()?.iter().for_each(|image| say::out(image)),
-        ["pull", image] => {
-            runtime.pull(image)?;
-            say::out(&format!("Image is up to date for {image}"));
-        }
-        _ => bail!("the stand-in of crictl knows info, version, images and pull, not {words:?}"),
-    }
-    Ok(())
 }

@@ -81,6 +81,10 @@ fn discover(config: &Config, join: &Value) -> Result<Cluster> {
     let endpoint = scalars::host_port(text(bootstrap, "/apiServerEndpoint"))?;
     let (id, secret) = scalars::token(text(bootstrap, "/token"))?;
     let limit = config.timeout("discovery");
+    let named = format!("{}:{}", endpoint.0, endpoint.1);
+    say::more(&format!(
+        "[discovery] Created cluster-info discovery client, requesting info from \"{named}\""
+    ));
     let anyone = Client::new(endpoint.clone(), None, None, None)?;
     let info = cluster_info(&anyone, id, limit)?;
     let pins: Vec<&str> = bootstrap["caCertHashes"]
@@ -120,6 +124,9 @@ fn discover(config: &Config, join: &Value) -> Result<Cluster> {
             "cluster CA found in cluster-info ConfigMap is invalid: none of the public keys \"{own}\" are pinned"
         );
     }
+    say::more(&format!(
+        "[discovery] Requesting info from \"{named}\" again to validate TLS against the pinned public key"
+    ));
     let sure = Client::new(endpoint, Some(&cluster.ca), None, None)?;
     let again = cluster_info(&sure, id, limit)?;
     if text(&again, "/data/kubeconfig") != content {

@@ -18,6 +18,8 @@ struct Flags {
     words: Vec<String>,
     config: Option<String>,
     socket: Option<String>,
+    version: Option<String>,
+    repository: Option<String>,
     short: bool,
     force: bool,
 }
@@ -44,7 +46,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             say::out("ok");
         }
         ["config", "images", "list"] => {
-            for image in images(&config(Purpose::Init)?) {
+            let config = match flags.config {
+                Some(_) => config(Purpose::Init)?,
+                None => Config::of_flags(flags.version.as_deref(), flags.repository.as_deref())?,
+            };
+            for image in images(&config) {
                 say::out(&image);
             }
         }
@@ -68,6 +74,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 fn parse(arguments: &[String]) -> Result<Flags> {
     let (mut words, mut config, mut socket) = (Vec::new(), None, None);
+    let (mut version, mut repository) = (None, None);
     let (mut short, mut force) = (false, false);
     let mut arguments = arguments.iter().map(String::as_str);
     while let Some(argument) = arguments.next() {
@@ -81,17 +88,19 @@ fn parse(arguments: &[String]) -> Result<Flags> {
         };
         match name {
             "--config" => config = Some(value()?),
+            "--kubernetes-version" => version = Some(value()?),
+            "--image-repository" => repository = Some(value()?),
             "--cri-socket" => socket = Some(value()?),
             "-o" | "--output" => short = value()? == "short",
             "-oshort" => short = true,
             "-f" | "--force" => force = true,
-            "--v" | "-v" => drop(value()?),
-            _ if name.starts_with("-v") && name[2..].parse::<u8>().is_ok() => {}
+            "--v" | "-v" => say::talk(&value()?),
+            _ if name.starts_with("-v") && name[2..].parse::<u8>().is_ok() => say::talk(&name[2..]),
             _ if name.starts_with('-') => bail!("unknown flag: {name}"),
             word => words.push(word.to_owned()),
         }
     }
-    Ok(Flags { words, config, socket, short, force })
+    Ok(Flags { words, config, socket, version, repository, short, force })
 }
 
 /// The images of a control plane (`kubeadm config images list`).
@@ -110,7 +119,10 @@ pub(crate) fn images(config: &Config) -> Vec<String> {
         35 => ("v1.13.1", "3.10.1", "3.6.6-0"),
         _ => ("v1.14.2", "3.10.2", "3.6.8-0"),
     };
-    images.push(format!("{repository}/coredns/coredns:{dns}"));
+    // a registry of one's own has it without the middle name (kubeadm, `GetDNSImage`)
+    let is_default = matches!(repository, "registry.k8s.io" | "k8s.gcr.io");
+    let name = if is_default { "coredns/coredns" } else { "coredns" };
+    images.push(format!("{repository}/{name}:{dns}"));
     images.push(format!("{repository}/pause:{pause}"));
     images.push(format!("{repository}/etcd:{etcd}"));
     images
