@@ -63,6 +63,10 @@ fn init_makes_what_openssl_and_kubectl_take() {
     assert!(kubectl(&["get", "--raw", "/version"]).contains("v1.36.4"));
     let taint = kubectl(&["get", "node", "cp1", "-o", "jsonpath={.spec.taints[0].key}"]);
     assert_eq!(taint, "node-role.kubernetes.io/control-plane");
+    let table = kubectl(&["get", "nodes"]);
+    let row: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
+    // no runtime here: the node says so
+    assert_eq!((row[0], row[1], row[2], row[4]), ("cp1", "NotReady", "control-plane", "v1.36.4"));
     assert!(kubectl(&["get", "pods", "-A", "-o", "name"]).contains("pod/coredns-0"));
     node.write(
         "map.yaml",

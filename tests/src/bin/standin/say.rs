@@ -1,6 +1,6 @@
 //! The one place that prints.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 static TALK: AtomicU8 = AtomicU8::new(0);
@@ -19,15 +19,16 @@ pub(crate) fn more(line: &str) {
 
 /// A line on standard output.
 pub(crate) fn out(line: &str) {
-    println!("{line}");
+    // who listened may have gone, as `head` does
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// A line on standard error.
 pub(crate) fn err(line: &str) {
-    eprintln!("{line}");
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A line of Kubernetes' log (klog) on standard error: `severity` is `I`, `W` or `E`.
 pub(crate) fn log(severity: char, line: &str) {
-    eprintln!("{severity}{} standin] {line}", crate::time::klog());
+    err(&format!("{severity}{} standin] {line}", crate::time::klog()));
 }

@@ -13,6 +13,7 @@ mod openapi;
 mod patch;
 mod resources;
 mod store;
+mod table;
 mod watch;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -10,6 +10,7 @@ use super::http::{Answer, Request};
 use super::patch;
 use super::resources::{self, Resource};
 use super::store::{self, Key, Store};
+use super::table;
 use crate::config::{text, yaml};
 
 /// What a path names.
@@ -110,7 +111,10 @@ pub(super) fn answer(server: &Server, user: &User, request: &Request) -> Answer 
     let answer = match verb {
         "list" => list(server, &target, request),
         "get" => match server.store().get(&target.key(&target.name)) {
-            Some(object) => Answer::json(200, object),
+            Some(object) => {
+                let table = table::of(request, &target.resource.plural, &[object]);
+                Answer::json(200, table.as_ref().unwrap_or(object))
+            }
             None => target.not_found(&target.name),
         },
         "create" => create(server, user, &target, request),
@@ -129,6 +133,9 @@ fn list(server: &Server, target: &Target, request: &Request) -> Answer {
     let all = store.list(&target.resource.api, &target.resource.plural, &target.namespace);
     let items: Vec<&Value> =
         all.into_iter().filter(|object| is_selected(request, object)).collect();
+    if let Some(table) = table::of(request, &target.resource.plural, &items) {
+        return Answer::json(200, &table);
+    }
     Answer::json(
         200,
         &json!({
