@@ -14,6 +14,7 @@ mod patch;
 mod resources;
 mod store;
 mod table;
+mod target;
 mod watch;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

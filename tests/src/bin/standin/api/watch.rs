@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::auth::{self, User};
 use super::http::Request;
-use super::objects::{self, Target};
+use super::objects;
+use super::target::Target;
 use super::{Server, store::Event};
 
 /// Seconds after which a watch ends that names no time.

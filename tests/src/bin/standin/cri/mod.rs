@@ -123,18 +123,21 @@ impl Runtime {
         Ok(answer.messages(1).iter().flat_map(|image| image.texts(2)).collect())
     }
 
-    /// Gives a pod its sandbox, if it has none that is ready: id of the sandbox.
+    /// Gives a pod its sandbox, if it has none that is ready (`SANDBOX_READY`, 0): id of the sandbox.
     ///
     /// # Errors
     /// The runtime cannot: no network, no pause image, no cgroup; in its words.
     pub(crate) fn sandbox(&self, pod: &Pod<'_>) -> Result<String> {
         let label = Message::default().with_text(1, "io.kubernetes.pod.uid").with_text(2, pod.uid);
-        let filter =
-            Message::default().with(2, Message::default().with_number(1, 0)).with(3, label);
-        let list = Message::default().with(1, filter);
-        let there = self.call("RuntimeService/ListPodSandbox", list, 30)?;
-        if let Some(sandbox) = there.messages(1).first() {
-            return Ok(sandbox.text(1));
+        let list = Message::default().with(1, Message::default().with(3, label));
+        for sandbox in self.call("RuntimeService/ListPodSandbox", list, 30)?.messages(1) {
+            let id = sandbox.text(1);
+            if sandbox.number(3) == 0 {
+                return Ok(id);
+            }
+            // of before a reboot: it still has the name
+            self.end(&id, "StopPodSandbox")?;
+            self.end(&id, "RemovePodSandbox")?;
         }
         let metadata = Message::default()
             .with_text(1, pod.name)

@@ -52,8 +52,9 @@ pub(super) fn run(config: &Config) -> Result<()> {
     place::remove("/etc/kubernetes/bootstrap-kubelet.conf")?;
     if control_plane {
         let admin = kubeconfig::client("/etc/kubernetes/admin.conf")?;
-        phases::wait_for_api(&config, &admin)
-            .context("error execution phase wait-control-plane")?;
+        // its own API server, not the one that the shared name leads to
+        let own = Client::new(config.local_endpoint(), Some(&cluster.ca), None, None)?;
+        phases::wait_for_api(&config, &own).context("error execution phase wait-control-plane")?;
         phases::mark(&config, &admin).context("error execution phase control-plane-join")?;
         say::out(
             "\nThis node has joined the cluster and a new control plane instance was created:\n\n* Certificate signing request was sent to apiserver and approval was received.\n* The Kubelet was informed of the new secure connection details.\n* Control plane label and taint were applied to the new node.\n* The Kubernetes control plane instances scaled up.\n* A new etcd member was added to the local/stacked etcd cluster.\n\nTo start administering your cluster from this node, you need to run the following as a regular user:\n\n\tmkdir -p $HOME/.kube\n\tsudo cp -i /etc/kubernetes/admin.conf $HOME/.kube/config\n\tsudo chown $(id -u):$(id -g) $HOME/.kube/config\n\nRun 'kubectl get nodes' to see this node join the cluster.\n",
