@@ -14,7 +14,7 @@ ARMV7 := armv7-unknown-linux-musleabihf
 AMD64 := x86_64-unknown-linux-gnu
 AGENTS := target/agents
 
-.PHONY: help demo test bench agents lint install clean setup setup-agents setup-tests piflash test-agents test-images test-farm
+.PHONY: help demo test bench agents lint install clean setup setup-agents setup-tests piflash test-agents test-images test-farm test-standins
 
 help:
 	@echo "make demo     write target/demo/laperouse.img, boot it as a node, show its journal and status"
@@ -70,6 +70,10 @@ test-images: setup-tests
 test-farm: setup-tests
 	tests/farm/build.sh || [ "$$(id -u)" != 0 ]
 
+# What the nodes install of Kubernetes: it cannot be downloaded where the tests run.
+test-standins: setup-tests
+	tests/standins/build.sh target/test-standins
+
 install: piflash
 	install -D -m 755 target/release/piflash $(DESTDIR)$(PREFIX)/bin/piflash
 	@man=$(DESTDIR)$(PREFIX)/share/man/man1/piflash.1; mkdir -p $${man%/*}; target/release/piflash man >$$man
@@ -83,7 +87,7 @@ install: piflash
 demo: setup-tests piflash test-agents test-images
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash cargo run -q -p pikube-tests --bin demo
 
-test: setup-tests piflash test-agents test-images test-farm
+test: setup-tests piflash test-agents test-images test-farm test-standins
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh
 
 bench: setup-tests piflash test-images
@@ -96,6 +100,7 @@ lint: setup setup-tests
 	shellcheck units/*.sh tests/setup/*.sh tests/src/probe.sh
 	cd tests/images && shellcheck -x *.sh
 	cd tests/farm && shellcheck -x *.sh
+	cd tests/standins && shellcheck -x *.sh files/*.postinst files/*.prerm
 	@tests/setup/cargo-deny.sh
 	cargo deny --config .deny.toml check bans licenses sources
 

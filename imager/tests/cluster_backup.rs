@@ -258,6 +258,11 @@ fn deleting_asks_and_names_what_is_lost() {
     assert_eq!(names, ["other", "other.lock", "pikube.lock"]);
     // What is damaged can go as well.
     fs::remove_file(desk.path("state/other/ca.key")).unwrap();
+    let told = said(&cluster(&desk, &["list"]).output().unwrap());
+    assert!(
+        told.contains("warning: ") && told.contains("ca.key") && told.contains("NAME"),
+        "{told}"
+    );
     good(&mut cluster(&desk, &["delete", "other", "--yes"]));
     assert!(said(&cluster(&desk, &["list"]).output().unwrap()).contains("there are no clusters"));
 }

@@ -20,6 +20,7 @@ timezone = "Europe/Paris"
 keyboard = "fr"
 password-file = "password"
 router = "10.55.0.1"
+pod-network = "calico"
 
 [[nodes]]
 hostname = "laperouse"
@@ -75,6 +76,7 @@ fn a_worker_that_is_written_first_knows_the_master_of_the_file() {
     assert_eq!(plan["network"]["addresses"][0]["router"].as_str(), Some("10.55.0.1"));
     assert_eq!(plan["time"]["timezone"].as_str(), Some("Europe/Paris"));
     assert_eq!(plan["system"]["keyboard"].as_str(), Some("gb"));
+    assert_eq!(plan["kubernetes"]["pod_network"].as_str(), Some("calico"));
     for (key, value) in [("name", "sea"), ("master", "laperouse"), ("address", "10.55.0.10")] {
         assert_eq!(desk.of_cluster("a.img", key).as_deref(), Some(value), "{key}");
     }
@@ -148,6 +150,21 @@ fn all_at_once_and_on_where_it_stopped() {
     let output =
         desk.writing(&with(&["--all", "--new-cluster", "folder", "g.img"])).output().unwrap();
     assert_eq!((output.status.code(), nodes(&desk)), (Some(3), vec!["pi01 worker".to_owned()]));
+}
+
+#[test]
+fn the_example_of_the_manual_is_good() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/clusters.md");
+    let manual = fs::read_to_string(manual).unwrap();
+    let example = manual.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let desk = desk(example);
+    fs::write(desk.path("sea/wifi-password"), "sea and salt\n").unwrap();
+    let output = desk.writing(&with(&["--all", "--dry-run", "a.img"])).output().unwrap();
+    let told = said(&output);
+    assert!(output.status.success(), "{told}");
+    for name in ["laperouse on", "pi01 on", "pi10 on", "boussole on"] {
+        assert!(told.contains(name), "{name}\n{told}");
+    }
 }
 
 #[test]

@@ -168,6 +168,10 @@ fn a_worker_gets_a_new_token_when_the_old_one_has_run_out() {
     assert!(good(&mut configure(&["b.img"])).contains("nothing to change"));
     good(&mut configure(&["b.img", "--new-token"]));
     assert_eq!(on_card(&desk, "b.img"), Some(token(&desk).0));
+    // Where the cluster is not kept, nobody has one to give.
+    let mut elsewhere = configure(&["b.img", "--new-token"]);
+    elsewhere.env("PIKUBE_STATE_DIR", desk.path("elsewhere"));
+    fails(&mut elsewhere, 3, &["does not know `fregate`", "piflash cluster import"]);
 }
 
 #[test]
@@ -197,16 +201,9 @@ fn what_the_api_server_may_be_and_the_ways_out() {
     server.state.lock().unwrap().forbids = true;
     write(&server.address, &["says 403: secrets is forbidden", "wait until the master is done"]);
     server.state.lock().unwrap().forbids = false;
-    // The other cluster's administrator is nobody here: its certificate is of another CA.
-    let text = |name: &str| desk.state(&format!("other/{name}"));
-    let of_other = (text("ca.crt"), text("ca.key"));
-    assert!(
-        server.state.lock().unwrap().requests.iter().all(|request| request.starts_with("POST "))
-    );
-    for (name, content) in [("ca.crt", &of_other.0), ("ca.key", &of_other.1)] {
-        fs::write(desk.path("state/pikube").join(name), content).unwrap();
-    }
-    write(&server.address, &["its certificate is not of this cluster's CA"]);
+    let strange = ApiServer::with_clients(&desk, "pikube", &NAMES, "other");
+    write(&strange.address, &["does not know the cluster's administrator", "--cluster NAME"]);
+    assert!(strange.state.lock().unwrap().requests.is_empty());
 }
 
 #[test]

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use crate::images;
 use crate::internet::Internet;
-use crate::machine::Powered;
 use crate::machine::uml::Uml;
+use crate::machine::{Machine as _, Powered, Running};
 use crate::needs::{self, Missing};
 use crate::node::{Node, Order, TIMEZONE, USER, Workshop};
 use crate::ssh::{Login, Person};
@@ -251,6 +251,14 @@ impl Member {
         std::fs::create_dir_all(&self.logs)?;
         let path = self.logs.join(format!("{what}.txt"));
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Boots its machine once, for a test that cuts its power itself.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn boot(&self) -> Result<Running> {
+        self.machine.boot(self.node.card())
     }
 
     /// Switches its machine on.

@@ -234,6 +234,7 @@ mod tests {
             hostname = "pi[01-02]"
             address = "10.0.0.[1-3]/24"
             image = "os.img"
+            pod-network = "none"
             wifi-password = "swordfish"
             usb-boot = "yes"
             [[nodes]]
@@ -254,6 +255,7 @@ mod tests {
             "`swap`: `Keep` is none of off, keep",
             "`hostname`: is about one node (",
             "`nodes[0].image`: is about the whole cluster (",
+            "`nodes[0].pod-network`: is about the whole cluster (",
             "`nodes[0].wifi-password`: a password does not belong",
             "`nodes[0].usb-boot`: must be true or false, not a string",
             "`nodes[0].address`: `10.0.0.[1-3]/24` has 3 address(es) for 2 node(s)",

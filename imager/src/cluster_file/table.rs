@@ -27,6 +27,8 @@ const RUN: [&str; 11] = [
 /// Options that all nodes have in common: the identity of the cluster, and one image for all cards of a run.
 const WHOLE: [&str; 8] =
     ["cluster", "endpoint", "virtual-ip", "image", "sha256", "bmap", "signature", "key"];
+/// Heading of the options of Kubernetes, which is one for all nodes as well.
+const KUBERNETES: &str = "Kubernetes";
 /// Options that no two nodes have in common.
 const NODE: [&str; 3] = ["hostname", "role", "address"];
 /// Words for what must not stand in a file that people show each other.
@@ -93,7 +95,7 @@ impl Reader {
             Level::Whole if NODE.contains(&name) => {
                 Err(wrong("is about one node").help("put it behind a line `[[nodes]]`"))
             }
-            Level::Node if WHOLE.contains(&name) => Err(wrong("is about the whole cluster")
+            Level::Node if is_whole(option) => Err(wrong("is about the whole cluster")
                 .help("put it before the first line `[[nodes]]`")),
             _ => self.given(name, option, value),
         }
@@ -157,6 +159,11 @@ impl Reader {
             false => text.into(),
         }
     }
+}
+
+fn is_whole(option: &Arg) -> bool {
+    WHOLE.iter().any(|whole| option.get_long() == Some(whole))
+        || option.get_help_heading() == Some(KUBERNETES)
 }
 
 fn type_name(value: &Value) -> &'static str {

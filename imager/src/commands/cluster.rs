@@ -61,7 +61,14 @@ fn list(store: &Store, console: &Console) -> Result<(), Failure> {
     let (names, aside) = store.names()?;
     let mut rows = vec![["NAME", "NODES", "API SERVER", "TOKEN UNTIL", "MADE"].map(str::to_owned)];
     for name in &names {
-        let cluster = Cluster::open(store, name)?;
+        let cluster = match Cluster::open(store, name) {
+            Ok(cluster) => cluster,
+            // One that is damaged does not hide the others.
+            Err(error) => {
+                console.warn(&Failure::from(error).message);
+                continue;
+            }
+        };
         let day = |at: Timestamp| at.strftime("%Y-%m-%d %H:%MZ").to_string();
         let nodes = cluster.nodes().len();
         let until = cluster.token_expires();

@@ -187,14 +187,22 @@ fn known(
         return refuse(format!("`{name}` is a node of cluster `{}` and stays it", of.name));
     }
     let renaming = Renaming::begin(clusters::store()?, old, &after.plan, args.dry_run)?;
-    let Some(mut renaming) = renaming else { return Ok(Membership::None) };
+    let asked = args.new_token || args.token.token_file.is_some();
+    let Some(mut renaming) = renaming else {
+        if asked {
+            let message =
+                format!("this computer does not know `{name}` as a node of cluster `{}`", of.name);
+            return Err(Failure::new(Exit::Refused, message)
+                .help("tokens are given where the cluster is kept: `piflash cluster list`, `piflash cluster import FILE`"));
+        }
+        return Ok(Membership::None);
+    };
     if after.plan.cluster != old.cluster && renaming.cluster().nodes().len() > 1 {
         console.warn(&format!(
             "the cards of the other nodes of cluster `{}` look for its master where it was: change them as well, by writing them again",
             of.name
         ));
     }
-    let asked = args.new_token || args.token.token_file.is_some();
     // Like any other token: whether it has run out is not a question of reproducible cards.
     if Renaming::has_old_token(before, Timestamp::now(), asked) {
         let handed_in = args.token.token_file.as_deref().map(plan::read_token).transpose()?;

@@ -44,6 +44,8 @@ pub(super) fn run(
     console: &Console,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
+    // What is wrong with what was typed is no problem of the file.
+    settings::of(&args.settings)?;
     let (mut common, members) = read(args, path)?;
     let look = clusters::begin(&clusters::wish(&common.cluster), true)?;
     let mut left = wanted(args, &members, &look, path, console)?;

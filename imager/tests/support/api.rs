@@ -43,7 +43,12 @@ pub struct ApiServer {
 impl ApiServer {
     /// Of a cluster that this desk has, with these names in its certificate.
     pub fn start(desk: &Desk, cluster: &str, names: &[&str]) -> Self {
-        let config = Arc::new(tls(desk, cluster, names));
+        Self::with_clients(desk, cluster, names, cluster)
+    }
+
+    /// The same, which knows the administrators of another cluster than its own.
+    pub fn with_clients(desk: &Desk, cluster: &str, names: &[&str], clients: &str) -> Self {
+        let config = Arc::new(tls(desk, cluster, names, clients));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (state, stop) =
@@ -90,7 +95,7 @@ impl Drop for ApiServer {
     }
 }
 
-fn tls(desk: &Desk, cluster: &str, names: &[&str]) -> rustls::ServerConfig {
+fn tls(desk: &Desk, cluster: &str, names: &[&str], clients: &str) -> rustls::ServerConfig {
     let state = |name: &str| desk.state(&format!("{cluster}/{name}"));
     let mut issuer = rcgen::CertificateParams::default();
     issuer.distinguished_name = rcgen::DistinguishedName::new();
@@ -100,7 +105,8 @@ fn tls(desk: &Desk, cluster: &str, names: &[&str]) -> rustls::ServerConfig {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let leaf = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(state("ca.crt").as_bytes()).unwrap()).unwrap();
+    let ca = desk.state(&format!("{clients}/ca.crt"));
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(
         Arc::new(roots),

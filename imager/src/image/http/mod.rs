@@ -1,4 +1,4 @@
-//! Files from web servers: the only place that names reqwest and rustls.
+//! Files from web servers. Only here and where a cluster's own API server is asked are reqwest and rustls named.
 //!
 //! A request is tried again on what `curl --retry` takes for transient, with a delay that doubles. A download that
 //! breaks off goes on where it was; see [`Body`].
