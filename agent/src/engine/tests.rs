@@ -199,8 +199,12 @@ fn what_can_run_ahead_is_begun_early_waited_for_and_free_to_fail() {
         }
         node.job_looks.set(9);
         run(&node, &[FIRST, BETWEEN, LONG, MARKER]).unwrap();
-        let waits =
-            node.said.borrow().iter().filter(|line| line.contains("ran beside the steps")).count();
+        let waits = node
+            .said
+            .borrow()
+            .iter()
+            .filter(|line| line.contains("begun beside other steps ends"))
+            .count();
         assert_eq!(waits, 2, "a line of the log and one of the status, whatever it takes");
         let order: Vec<String> =
             node.log.borrow().iter().filter(|l| l.starts_with("modprobe")).cloned().collect();

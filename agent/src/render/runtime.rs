@@ -176,6 +176,17 @@ pub fn containerd(version: (u32, u32), sandbox: &str) -> File {
     text(CONTAINERD, content)
 }
 
+/// The first two numbers of a version, wherever it stands in what a program says: `containerd --version` ends in
+/// `1.7.24~ds1`, `v2.1.5` or `2.1.9+unknown`.
+pub fn version_in(said: &str) -> Option<(u32, u32)> {
+    said.split_whitespace().find_map(|word| {
+        let mut numbers = word.trim_start_matches('v').split('.');
+        let major = numbers.next()?.parse().ok()?;
+        let minor: String = numbers.next()?.chars().take_while(char::is_ascii_digit).collect();
+        Some((major, minor.parse().ok()?))
+    })
+}
+
 /// Docker's settings with the systemd cgroup driver, which kubeadm 1.22 and later gives the kubelet; `None` where they
 /// say something about it already. What else they hold is kept.
 ///
@@ -257,5 +268,18 @@ mod tests {
         let cgroupfs = "{\"exec-opts\":[\"native.cgroupdriver=cgroupfs\"]}";
         assert_eq!(docker_settings(cgroupfs), Ok(None));
         assert!(docker_settings("{").is_err() && docker_settings("{\"exec-opts\":1}").is_err());
+    }
+
+    #[test]
+    fn versions_as_containerd_says_them() {
+        for (said, version) in [
+            ("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3", (1, 6)),
+            ("containerd github.com/containerd/containerd/v2 2.1.9+unknown ", (2, 1)),
+            ("containerd containerd.io v2.2.0 1c4457e00facac03ce1d75f7b6777a7a851e5c41", (2, 2)),
+            ("1.7.24~ds1-6+deb13u1", (1, 7)),
+        ] {
+            assert_eq!(version_in(said), Some(version), "{said}");
+        }
+        assert_eq!(version_in("containerd"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::choice::{self, Wanted};
 use crate::host::{Command, Host, Look};
+use crate::render::runtime::version_in;
 use crate::step::{Notes, Stop};
 use crate::steps::origin::{Origin, RuntimeFrom};
 use crate::steps::package_manager::{self, apt_get, words::Trouble};
@@ -114,7 +115,7 @@ fn containerd_fits(origin: &Origin<'_>, host: &dyn Look) -> Result<(), Stop> {
         return Ok(());
     }
     let Some(version) = package_manager::candidate(host, "containerd")? else { return Ok(()) };
-    let problem = choice::version_in(&version)
+    let problem = version_in(&version)
         .and_then(|version| choice::containerd_problem(version, origin.plan.minor()));
     match problem {
         Some(problem) => Err(Stop::person(

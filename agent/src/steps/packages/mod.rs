@@ -11,7 +11,7 @@ use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::step::{Ahead, Check, Notes, Step, Stop};
 use choice::Wanted;
-pub use choice::{containerd_help, containerd_problem, version_in};
+pub use choice::{containerd_help, containerd_problem};
 
 /// The step.
 pub const STEP: Step = Step {

@@ -177,6 +177,20 @@ fn what_apt_stumbles_over_is_mended_once_waited_for_or_told() {
     }
 }
 
+#[test]
+fn lists_that_cannot_be_had_again_are_no_proof_that_a_package_is_not_there() {
+    let node = node(&plain());
+    let url = "https://packages.example.org/v1.36/deb/InRelease";
+    node.fail("apt-get -y", 100, "E: Unable to locate package kubelet", 1);
+    let update = package_manager::apt_get(["update"]).to_string();
+    node.failing.borrow_mut().insert(
+        0,
+        (update, 0, format!("W: Failed to fetch {url}  503  Service Unavailable [IP: x]"), 1),
+    );
+    assert!(again(&plain(), &node).contains("503"));
+    make(&plain(), &node);
+}
+
 /// A web server with binaries.
 fn downloads(node: &Node, version: &str, architecture: &str) {
     for name in ["kubelet", "kubeadm", "kubectl"] {

@@ -10,7 +10,7 @@ use crate::plan::Context;
 use crate::render::{File, runtime as files};
 use crate::step::Stop;
 use crate::steps::origin::Origin;
-use crate::steps::packages::{containerd_help, containerd_problem, version_in};
+use crate::steps::packages::{containerd_help, containerd_problem};
 use crate::steps::programs;
 
 /// How long one question may take.
@@ -24,7 +24,7 @@ pub fn configuration(
 ) -> Result<File, Stop> {
     let command = Command::new("containerd", ["--version"]).within(LIMIT);
     let said = host.ask(&command)?.ok(&command)?.stdout;
-    let Some(version) = version_in(&said) else {
+    let Some(version) = files::version_in(&said) else {
         return Err(Stop::person(
             format!("asking containerd for its version: it says `{}`", said.trim()),
             "use docker's repository (`kubernetes.runtime_repository`) or the system's own packages",

@@ -76,11 +76,12 @@ fn is_of(trouble: &Trouble, source: &Source<'_>) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Sources that are none of ours. Those of the operating system are needed too: what may pass is waited for. Anything
-/// else that a person has added is its own affair.
+/// Sources that nobody has judged yet. Those of the operating system, and ours, are needed: what may pass is waited for.
+/// Anything else that a person has added is its own affair.
 fn judge_others(troubles: &[Trouble], ours: &[Source<'_>], host: &dyn Look) -> Result<Notes, Stop> {
     let mut system = String::new();
-    for path in apt_sources::FILES {
+    let own = [package_sources::DOCKER, package_sources::KUBERNETES];
+    for path in apt_sources::FILES.into_iter().chain(own) {
         system.push_str(&host.text(path)?.unwrap_or_default());
     }
     let mut notes = Notes::new();
