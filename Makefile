@@ -35,7 +35,7 @@ setup-agents: setup
 	@tests/setup/targets.sh $(ARM64) $(ARMV7)
 
 setup-tests: setup
-	@tests/setup/packages.sh shellcheck dash busybox gnupg dbus python3-dbus python3-gi perl openssl $$(sed 's/ *#.*//' tests/images/requirements.txt)
+	@tests/setup/packages.sh shellcheck dash busybox gnupg dbus python3-dbus python3-gi perl openssl age strace $$(sed 's/ *#.*//' tests/images/requirements.txt)
 	tests/setup/readers.sh target/test-readers
 
 # --- what is built ---------------------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ fn a_worker_that_is_written_first_knows_the_master_of_the_file() {
         (plan["system"]["keyboard"].as_str(), address(&plan)),
         (Some("de"), "10.55.0.32/24")
     );
+    // It is about the node that is named, and no other.
+    let further = ["--hostname", "sloop", "--role", "control-plane", "--keyboard", "us", "c.img"];
+    desk.write(&with(&further));
+    assert_eq!(self::plan(&desk, "c.img")["node"]["role"].as_str(), Some("control-plane"));
+    assert_eq!(nodes(&desk), ["pi02 worker", "sloop control-plane"]);
     desk.fails(
         &with(&["--hostname", "pi1", "b.img"]),
         2,

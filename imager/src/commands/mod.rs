@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod kubeconfig;
 mod kubernetes;
 pub mod manual;
+mod members;
 mod receipt;
 mod settings;
 pub mod token;

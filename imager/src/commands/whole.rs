@@ -10,29 +10,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use pikube_config::{Problem, Problems, Role, nearest};
+use pikube_config::nearest;
 
 use super::cards::{self, Order};
-use super::write::{cards_of, laptop};
+use super::members::{self, Member};
+use super::write::cards_of;
 use super::{clusters, extras, settings};
 use crate::boot::{self, NodeFiles};
 use crate::card::{self, Request};
 use crate::cli::WriteArgs;
 use crate::cluster::Enrolment;
-use crate::cluster_file::ClusterFile;
 use crate::failure::{Exit, Failure};
 use crate::moment;
-use crate::plan::{self, PlanError, Settings};
+use crate::plan::{self, PlanError};
 use crate::progress::json::Message;
 use crate::progress::{Answer, Console};
-
-/// One node of the file, as far as it is known without its cluster.
-struct Member {
-    hostname: String,
-    args: WriteArgs,
-    settings: Rc<Settings>,
-    node: NodeFiles,
-}
 
 /// Writes what is asked for of the file.
 ///
@@ -46,7 +38,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     // What is wrong with what was typed is no problem of the file.
     settings::of(&args.settings)?;
-    let (mut common, members) = read(args, path)?;
+    let (mut common, members) = members::read(args, path)?;
     let look = clusters::begin(&clusters::wish(&common.cluster), true)?;
     let mut left = wanted(args, &members, &look, path, console)?;
     let cluster = look.name().to_owned();
@@ -85,114 +77,6 @@ pub(super) fn run(
         }
     }
     Ok(Exit::Done)
-}
-
-/// What the file and the command line say, of all nodes and of each.
-fn read(args: &WriteArgs, path: &Path) -> Result<(WriteArgs, Vec<Member>), Failure> {
-    let mut line = args.given.clone();
-    let mut problems = Problems::default();
-    let store = clusters::store()?;
-    let file = ClusterFile::read(path, store.owner().home(), &mut problems);
-    let file = file.map_err(|why| {
-        Failure::new(Exit::Usage, format!("reading cluster file `{}`: {why}", path.display()))
-    })?;
-    let addresses = match &args.hostname {
-        Some(asked) if line.has("address") => {
-            let (names, given) = (plan::host_names(asked)?, line.values("address"));
-            let split = plan::split_addresses(&given, names.len());
-            let split =
-                split.map_err(|why| Failure::new(Exit::Usage, format!("`--address`: {why}")))?;
-            names.into_iter().zip(split).collect()
-        }
-        None if line.has("address") => {
-            let message = "`--address` is about one node, and `--all` writes those of the file";
-            return Err(Failure::new(Exit::Usage, message).help("put it into the file"));
-        }
-        _ => Vec::new(),
-    };
-    for about_the_run in ["config", "all", "again", "hostname", "address"] {
-        line.take(about_the_run);
-    }
-    let laptop = laptop();
-    let mut members: Vec<Member> = Vec::new();
-    for node in file.nodes() {
-        let mut typed = line.clone();
-        if let Some((_, addresses)) = addresses.iter().find(|(name, _)| *name == node.hostname) {
-            let addresses = addresses.iter().map(Into::into).collect();
-            typed.set("address", crate::cli::Given::Values(addresses));
-        }
-        let mut note = |option: &str, message: String| {
-            let key = file.key(node, &typed, option);
-            if !problems.0.iter().any(|known| known.key == key && known.message == message) {
-                problems.push(Problem::new(key, message));
-            }
-        };
-        let parsed = file.words(node, &typed).parse(&args.cards);
-        let of_settings = |args: &WriteArgs| settings::of(&args.settings);
-        let (args, settings) = match parsed.map(|args| (of_settings(&args), args)) {
-            Ok((Ok(settings), args)) => (args, settings),
-            Ok((Err(failure), _)) => {
-                note("", failure.message);
-                continue;
-            }
-            Err(error) => {
-                let text = error.render().to_string();
-                let first = text.lines().next().unwrap_or_default();
-                note("", first.strip_prefix("error: ").unwrap_or(first).to_owned());
-                continue;
-            }
-        };
-        // Its cluster may know better.
-        let role = args.role.map_or(Role::Worker, Into::into);
-        let identity = [(node.hostname.clone(), role)];
-        let nodes = match plan::nodes(&identity, &settings, &laptop, moment::flashing()) {
-            Ok(nodes) => nodes,
-            Err(PlanError::Settings(wrong)) => {
-                wrong.0.into_iter().for_each(|problem| note(&problem.key, problem.message));
-                continue;
-            }
-            Err(other) => return Err(other.into()),
-        };
-        for node in nodes {
-            clashes(&members, &node)
-                .into_iter()
-                .for_each(|(option, message)| note(option, message));
-            let (settings, hostname) = (Rc::new(settings.clone()), node.plan.node.hostname.clone());
-            members.push(Member { hostname, args: args.clone(), settings, node });
-        }
-    }
-    let common = line.over(file.common());
-    problems.or(()).map_err(|problems| {
-        let message = format!("cluster file `{}`:\n{problems}", path.display());
-        Failure::new(Exit::Usage, message)
-    })?;
-    let mut words = common;
-    words.set("hostname", crate::cli::Given::Values(vec!["node".into()]));
-    let parsed = words.parse(&args.cards);
-    let common = parsed.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    Ok((common, members))
-}
-
-/// What two nodes of the file cannot both have.
-fn clashes(members: &[Member], new: &NodeFiles) -> Vec<(&'static str, String)> {
-    let mut found = Vec::new();
-    let role = |node: &NodeFiles| node.plan.node.role;
-    let master = members.iter().find(|member| role(&member.node) == Role::Master);
-    if let (Some(master), Role::Master) = (master, role(new)) {
-        found.push(("--role", format!("`{}` is the master already", master.hostname)));
-    }
-    let addresses = |node: &NodeFiles| plan::static_addresses(&node.plan);
-    for address in addresses(new) {
-        if let Some(other) =
-            members.iter().find(|member| addresses(&member.node).contains(&address))
-        {
-            found.push((
-                "--address",
-                format!("{address} is the address of `{}` already", other.hostname),
-            ));
-        }
-    }
-    found
 }
 
 /// The names of the nodes that get a card: those that are asked for, or all that have none.
