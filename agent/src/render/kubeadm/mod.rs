@@ -82,9 +82,17 @@ impl Member<'_> {
         names
     }
 
-    /// Preflight errors that are no reason to stop here.
-    fn ignored(&self) -> &'static str {
-        if self.kubernetes.force_low_memory { "[Mem]" } else { "[]" }
+    /// Preflight errors that are no reason to stop here. The legacy line has no crictl, and docker brings no conntrack:
+    /// kubeadm asks for both and needs neither.
+    fn ignored(&self) -> String {
+        let mut ignored = Vec::new();
+        if self.kubernetes.force_low_memory {
+            ignored.push("Mem");
+        }
+        if self.kubernetes.legacy {
+            ignored.extend(["FileExisting-crictl", "FileExisting-conntrack"]);
+        }
+        format!("[{}]", ignored.join(", "))
     }
 
     fn ca_hash(&self) -> &str {
