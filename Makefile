@@ -17,7 +17,7 @@ AGENTS := target/agents
 .PHONY: help demo test bench agents lint install clean setup setup-agents setup-tests piflash test-agents test-images test-farm test-standins
 
 help:
-	@echo "make demo     write target/demo/laperouse.img, boot it as a node, show its journal and status"
+	@echo "make demo     write a card, boot it as a control plane, show its journal and status, and kubectl on the laptop"
 	@echo "make test     all tests; as root (or with sudo) with booted nodes"
 	@echo "make bench    piflash against other programs and the limits of this machine; 15 minutes, root"
 	@echo "make agents   the agents for aarch64 and armv7, in $(AGENTS)"
@@ -84,7 +84,7 @@ install: piflash
 
 # --- what is tried ---------------------------------------------------------------------------------------------
 
-demo: setup-tests piflash test-agents test-images
+demo: setup-tests piflash test-agents test-images test-farm test-standins
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash cargo run -q -p pikube-tests --bin demo
 
 test: setup-tests piflash test-agents test-images test-farm test-standins

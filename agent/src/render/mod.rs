@@ -56,8 +56,9 @@ pub const DPHYS: &str = "/etc/dphys-swapfile";
 /// Where a link to `/dev/null` masks a unit (systemctl(1), `mask`).
 pub const UNITS: &str = "/etc/systemd/system";
 
-/// Modules that pods' networks need (`kubernetes-on-pi.md` §3.2 step 3).
-pub const MODULE_NAMES: [&str; 3] = ["overlay", "br_netfilter", "vxlan"];
+/// Modules that pods' networks need (`kubernetes-on-pi.md` §3.2 step 3). kube-proxy sets nf_conntrack's limits before
+/// anything has loaded it, and does not start without them.
+pub const MODULE_NAMES: [&str; 4] = ["overlay", "br_netfilter", "vxlan", "nf_conntrack"];
 
 /// Kernel settings and their values (`kubernetes-on-pi.md` §3.2 step 3).
 pub const SYSCTLS: [(&str, &str); 7] = [

@@ -55,6 +55,6 @@ fn wait_for_control_plane(context: &Context, host: &dyn Host) -> Result<(), Stop
     let Some(address) = endpoint::refresh(context, host)? else { return Ok(()) };
     host.reach(SocketAddr::from((address, endpoint::port(cluster)))).map_err(|error| {
         let master = cluster.master.as_deref().unwrap_or("the master");
-        Stop::Again(format!("waiting for the control plane, `{master}`: {error}"))
+        Stop::Again(format!("the control plane, `{master}`, is not there yet: {error}"))
     })
 }

@@ -45,7 +45,7 @@ fn a_worker_waits_for_its_master_and_joins() {
     node.answering.borrow_mut().remove(":6443");
     let context = context(&node);
     let Err(Stop::Again(what)) = (join::STEP.apply)(&context, &node) else { panic!() };
-    assert!(what.contains("waiting for the control plane, `laperouse`"), "{what}");
+    assert!(what.contains("the control plane, `laperouse`, is not there yet"), "{what}");
     assert!(node.get("/etc/hosts").contains("192.168.1.10\tcp.pikube.internal\n"));
     node.answering.borrow_mut().insert(":6443".to_owned(), Vec::new());
     node.put(crate::host::scripted::kubernetes::NAMES, "laperouse.local 192.168.1.12\n");

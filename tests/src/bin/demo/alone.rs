@@ -1,6 +1,4 @@
-//! `make demo`: writes a card with piflash, boots it as a machine of its own, and shows what the node says: its
-//! journal and its status, as `journalctl -u pikube-agent` and `pikube-agent status` print them on a Pi.
-#![allow(clippy::print_stdout, reason = "it is for looking at")]
+//! Without the rights to make a network: a node that is prepared, and powers itself off when it is done.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +18,11 @@ const MEMORY_MIB: u32 = 768;
 /// Raspberry Pi OS' own first boot, the launcher's, the agent's, and room for surprises.
 const MOST_BOOTS: u32 = 6;
 
-fn main() -> Result<()> {
+/// Writes the card, boots it, shows what its node says.
+///
+/// # Errors
+/// What does not work; with where it was.
+pub fn run() -> Result<()> {
     let folder = needs::clone_root().join("target/demo");
     fs::create_dir_all(&folder)?;
     let path = folder.join("laperouse.img");
