@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use pikube_tests::needs;
+use pikube_tests::card::Card;
+use pikube_tests::machine::Machine as _;
+use pikube_tests::machine::uml::Uml;
 use pikube_tests::switch::{BEYOND, LAPTOP, Switch};
+use pikube_tests::{images, needs};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const MARK: &str = "its network namespace: ";
@@ -54,7 +57,18 @@ fn a_killed_test_leaves_no_network() -> Result<()> {
 #[ignore = "what a_killed_test_leaves_no_network kills"]
 fn victim() -> Result<()> {
     let switch = Switch::new()?;
-    switch.cable()?;
+    let cable = switch.cable()?;
+    // with a machine, where there is one: it is in the namespace, with all processes of its guest
+    let _running = match (images::image("debian-amd64"), Uml::new(256, "target/tmp")) {
+        (Ok(image), Ok(machine)) => {
+            let card = std::env::temp_dir().join("card.img");
+            let mut running =
+                machine.plugged_into(cable).boot(&Card::copy_of(&image, card, 2 << 30)?)?;
+            running.wait_for_line("systemd", LIMIT)?;
+            Some(running)
+        }
+        _ => None,
+    };
     println!("{MARK}{}", inside(&switch)?);
     loop {
         std::thread::park();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tempfile::TempDir;
 
 use super::console::{Console, Waited};
@@ -44,7 +44,15 @@ impl Running {
     ) -> Result<Self> {
         let (reader, writer) = pipe()?;
         let mut wrapped = Command::new("setpriv");
-        wrapped.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
+        wrapped.args(["--pdeathsig", "KILL"]);
+        if geteuid().is_root() {
+            // The processes of User Mode Linux' guest would outlive it where the test itself is killed. In a namespace of
+            // process ids all of them go with the first one, which is a shell: signals that UML sends to itself would not
+            // reach it there.
+            wrapped.args(["unshare", "--pid", "--fork", "--kill-child=KILL"]);
+            wrapped.args(["bash", "-c", "\"$0\" \"$@\"; exit $?"]);
+        }
+        wrapped.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             wrapped.env(name, value.unwrap_or_default());
         }
