@@ -15,6 +15,9 @@ use crate::step::Stop;
 const POD: &str = "/run/pikube/pod.json";
 /// Its name.
 const NAME: &str = "pikube-probe";
+/// Where its processes are accounted for. Without one, containerd names a folder, and runc under systemd takes only slices
+/// (runc, docs/systemd.md); this one is there on every system.
+const SLICE: &str = "system.slice";
 /// The cluster's domain, as kubeadm's configuration has it.
 const DOMAIN: &str = "cluster.local";
 
@@ -31,7 +34,7 @@ pub fn sandbox(kubernetes: &Kubernetes, node: &str, host: &dyn Host) -> Result<(
             "attempt": 1,
         },
         "log_directory": "/tmp",
-        "linux": {},
+        "linux": { "cgroup_parent": SLICE },
     });
     // One of an earlier attempt that was cut off has the name.
     remove(kubernetes, host)?;
