@@ -1,8 +1,10 @@
-//! Rung 3: a master and two workers, powered on workers first, become a cluster while nobody touches them;
+//! Rung 3: a master and two workers, powered on workers first, become a cluster while nobody touches them, also when the
+//! power of the master goes again and again;
 //! and a master alone does in bad weather.
 
-#[path = "../../imager/tests/support/kubectl.rs"]
+#[path = "../../../imager/tests/support/kubectl.rs"]
 mod kubectl;
+mod power;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +43,7 @@ fn workers_first() -> Result<()> {
     for (worker, power) in &nodes {
         begins(&cluster, worker, power)?;
     }
+    power::cut(&laperouse)?;
     nodes.push((&laperouse, laperouse.power_on()));
     for (member, power) in nodes.iter().rev() {
         is_done(&cluster, member, power)?;
@@ -49,6 +52,7 @@ fn workers_first() -> Result<()> {
     let names = ["black-pearl", "fregate", "laperouse"];
     nodes_are_ready(&cluster, &kubectl, &kubeconfig, &names)?;
     strangers_are_refused(&cluster, &kubectl)?;
+    was_made_once(&cluster, &laperouse)?;
     for worker in [&fregate, &pearl] {
         joined_by_the_hash(&cluster, worker)?;
         no_file_has_a_secret(&cluster, worker)?;
@@ -184,6 +188,16 @@ fn strangers_are_refused(cluster: &Cluster, kubectl: &Path) -> Result<()> {
     let output = cluster.kubectl(kubectl, &kubeconfig, &["get", "nodes"])?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(!output.status.success() && said.contains("x509"), "another cluster's: {said}");
+    Ok(())
+}
+
+/// Whatever became of the power: the control plane was made once, and no file system has suffered.
+fn was_made_once(cluster: &Cluster, master: &Member) -> Result<()> {
+    let journal = cluster.login(master)?.run("sudo -n cat /var/lib/pikube/journal.jsonl")?;
+    let made = journal.lines().filter(|line| {
+        line.contains("\"step\":\"init\"") && line.contains("\"event\":\"applied\"")
+    });
+    ensure!(made.count() == 1, "not made once:\n{journal}");
     Ok(())
 }
 
