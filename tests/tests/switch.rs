@@ -59,7 +59,7 @@ fn victim() -> Result<()> {
     let switch = Switch::new()?;
     let cable = switch.cable()?;
     // with a machine, where there is one: it is in the namespace, with all processes of its guest
-    let _running = match (images::image("debian-amd64"), Uml::new(256, "target/tmp")) {
+    let _running = match (images::image("debian-amd64"), Uml::new(256, std::env::temp_dir())) {
         (Ok(image), Ok(machine)) => {
             let card = std::env::temp_dir().join("card.img");
             let mut running =
