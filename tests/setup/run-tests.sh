@@ -2,6 +2,7 @@
 # run-tests.sh: every test that this machine can run. As root nothing may be skipped; as an ordinary user each rung that
 # is skipped is named, with the reason.
 set -euo pipefail
+shopt -s nullglob
 missing=()
 for command in sfdisk mkfs.vfat fsck.fat mcopy mtype xz shellcheck busybox dash; do
     command -v "$command" >/dev/null || missing+=("$command")
@@ -15,4 +16,31 @@ if [ "$(id -u)" = 0 ]; then
 else
     echo "skipped: loop devices, FUSE cards and udisks2 (parts of rung 2): they need root"
 fi
-exec cargo test --workspace
+
+# The integration tests of packages, as cargo's options.
+tests_of() {
+    local package path
+    for package in "$@"; do
+        for path in "$package"/tests/*.rs "$package"/tests/*/main.rs; do
+            path=${path%/main.rs}
+            path=${path##*/}
+            printf -- '--test\n%s\n' "${path%.rs}"
+        done
+    done
+}
+mapfile -t nodes < <(tests_of tests)
+mapfile -t others < <(tests_of agent config imager)
+
+# Booted nodes mostly wait, or keep one processor busy: everything else runs beside them.
+cargo test --workspace --no-run
+log=target/tmp/pikube-test-nodes.log
+mkdir -p target/tmp
+cargo test --workspace --no-fail-fast "${nodes[@]}" >"$log" 2>&1 &
+beside=$!
+trap 'kill "$beside" 2>/dev/null || true' EXIT
+status=0
+cargo test --workspace --no-fail-fast --lib --bins "${others[@]}" || status=$?
+wait "$beside" || status=$?
+trap - EXIT
+cat "$log"
+[ "$status" = 0 ] || { echo "some tests failed: see 'FAILED' above"; exit 1; }
