@@ -24,6 +24,8 @@ const BOOKWORM: &str = "raspios-bookworm-amd64";
 /// kubeadm wants 1700 MB for a control plane, and the kernel keeps some for itself.
 const MASTER_MIB: u32 = 1900;
 const WORKER_MIB: u32 = 900;
+/// What the agent may have at most: 10 MiB.
+const PEAK_KIB: u64 = 10 << 10;
 const MASTER_ADDRESS: &str = "192.168.77.10";
 /// A node that takes longer hangs. Generous: other builds may run beside the tests.
 const LIMIT: Duration = Duration::from_secs(1500);
@@ -43,6 +45,12 @@ fn workers_first() -> Result<()> {
     for (worker, power) in &nodes {
         begins(&cluster, worker, power)?;
     }
+    let mut peaks = Vec::new();
+    for (worker, power) in &nodes {
+        cluster.standing(worker, power, LIMIT, |said| said.contains("is not there yet"))?;
+        peaks.push(peak_kib(&cluster, worker)?);
+    }
+    ensure!(peaks.iter().all(|kib| *kib <= PEAK_KIB), "the agents' memory at most, KiB: {peaks:?}");
     power::cut(&laperouse)?;
     nodes.push((&laperouse, laperouse.power_on()));
     for (member, power) in nodes.iter().rev() {
@@ -133,6 +141,15 @@ fn begins(cluster: &Cluster, member: &Member, power: &Powered) -> Result<()> {
         ),
     };
     begun.with_context(|| format!("{}{}", member.name(), power.where_it_was()))
+}
+
+/// The most memory that the agent of a node has had so far (proc_pid_status(5), VmHWM), in KiB.
+fn peak_kib(cluster: &Cluster, member: &Member) -> Result<u64> {
+    let status = "sudo -n cat /proc/$(pidof pikube-agent)/status";
+    let status = cluster.login(member)?.run(status)?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kib.with_context(|| format!("{}: {status}", member.name()))
 }
 
 /// The node says that it is done, and its journal tells how it got there.
