@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// Names the directory that stands for `/`.
 pub(crate) const ROOT: &str = "PIKUBE_STANDIN_ROOT";
@@ -55,7 +55,17 @@ pub(crate) fn write(path: &str, text: &str, mode: u32) -> Result<()> {
     put(&path, text.as_bytes(), mode).with_context(|| format!("write {}", path.display()))
 }
 
+/// A computer that only builds and tests must not become a node by a variable that was forgotten.
+fn allowed() -> Result<()> {
+    ensure!(
+        !is_node() || Path::new("/etc/pikube").is_dir(),
+        "this is no node that pikube has made, and {ROOT} names no directory that stands for one"
+    );
+    Ok(())
+}
+
 fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    allowed()?;
     let folder = path.parent().context("no directory")?;
     DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     let mut new = OsString::from(path);
@@ -74,6 +84,7 @@ fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// # Errors
 /// It is there and stays.
 pub(crate) fn remove(path: &str) -> Result<()> {
+    allowed()?;
     match fs::remove_file(at(path)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {path}"))
@@ -87,6 +98,7 @@ pub(crate) fn remove(path: &str) -> Result<()> {
 /// # Errors
 /// Something in it cannot be removed.
 pub(crate) fn empty(path: &str) -> Result<()> {
+    allowed()?;
     let Ok(entries) = fs::read_dir(at(path)) else { return Ok(()) };
     for entry in entries {
         let entry = entry?.path();
