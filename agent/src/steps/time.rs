@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use super::units;
 use super::web::{self, Url};
 use crate::host::{Access, Command, Error, Host, Look};
 use crate::plan::Context;
@@ -23,6 +24,8 @@ pub const STEP: Step = Step {
 
 /// systemd-timesyncd(8): there once it has set the clock.
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+/// What keeps the clock on most systems.
+const TIMESYNCD: &str = "systemd-timesyncd.service";
 /// Where we note that a web server has agreed, in this boot.
 const AGREED: &str = "/run/pikube/time";
 /// How long NTP is waited for before a web server is asked, and between two looks.
@@ -55,6 +58,11 @@ fn is_synchronized(host: &dyn Look) -> Result<bool, Error> {
 }
 
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
+    // It may have given up for now: each change of the network at boot (docker's bridge is one) is a try, and after a few
+    // in vain the next is a quarter of an hour off.
+    if units::state(host, TIMESYNCD)?.as_deref() == Some("active") {
+        units::systemctl(host, "restart", TIMESYNCD)?;
+    }
     let began = host.elapsed();
     while host.elapsed() - began < PATIENCE {
         if is_synchronized(host)? {
@@ -117,6 +125,7 @@ mod tests {
         let node = Node::pi();
         node.set_clock("2026-11-21T06:00:00Z".parse().unwrap()).unwrap();
         node.entries.borrow_mut().remove(SYNCHRONIZED);
+        node.active.borrow_mut().remove(TIMESYNCD);
         let page = format!("HTTP/1.1 301 Moved\r\n{date}Location: https://x\r\n\r\n");
         node.answering.borrow_mut().insert(":80".to_owned(), page.into_bytes());
         node
@@ -133,6 +142,16 @@ mod tests {
         node.entries.borrow_mut().remove(SYNCHRONIZED);
         node.put("/run/ntp-synchronized", "yes\n");
         assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied, "chrony");
+    }
+
+    #[test]
+    fn a_service_that_has_given_up_for_now_is_asked_again() {
+        let node = node("");
+        node.active.borrow_mut().insert(TIMESYNCD.to_owned());
+        apply(&context(), &node).unwrap();
+        let restart = format!("systemctl restart {TIMESYNCD}");
+        assert!(node.log.borrow().contains(&restart));
+        assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
     }
 
     #[test]
@@ -154,6 +173,7 @@ mod tests {
         assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
         assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
         node.boot();
+        node.active.borrow_mut().remove(TIMESYNCD);
         node.entries.borrow_mut().remove(SYNCHRONIZED);
         assert!(matches!(check(&context(), &node), Ok(Check::Needed(_))), "each boot anew");
     }

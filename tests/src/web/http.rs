@@ -69,7 +69,9 @@ impl Connection {
         mut body: Body,
         half: bool,
     ) -> Result<u64> {
+        let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT");
         let mut head = format!("HTTP/1.1 {status} {}\r\nServer: pikube-test\r\n", reason(status));
+        head.push_str(&format!("Date: {date}\r\n"));
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
