@@ -2,7 +2,7 @@
 //! on it, and a person at the laptop who can log in.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,6 +17,8 @@ use crate::switch::{Cable, Lease, Switch};
 const MEMORY_MIB: u32 = 768;
 /// A node that has said that it is up: what it may still be busy with takes seconds. Generous, as ever.
 const SOON: Duration = Duration::from_secs(120);
+/// How long one address is tried.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A place for one node on a network. Machines and network are gone when dropped.
 #[derive(Debug)]
@@ -73,11 +75,20 @@ impl Site {
     pub fn visit(&self, node: &Node, address: Option<&str>) -> Result<Visit<'_>> {
         let running = node.start(&self.machine)?;
         let reach = || -> Result<Login<'_>> {
-            let address = match address {
-                Some(address) => address.to_owned(),
-                None => self.lease()?.context("the DHCP server gave no address away")?.address,
+            let end = Instant::now() + SOON;
+            let address = loop {
+                // an earlier boot may have had another lease, and the newest may still be on its way
+                let given = match address {
+                    Some(address) => Some(address.to_owned()),
+                    None => self.lease()?.map(|lease| lease.address),
+                };
+                let given = given.context("the DHCP server gave no address away");
+                match given.and_then(|given| self.switch.answers(&given, LOOK).map(|()| given)) {
+                    Ok(given) => break given,
+                    Err(error) if Instant::now() > end => return Err(error),
+                    Err(_) => std::thread::sleep(Duration::from_secs(1)),
+                }
             };
-            self.switch.answers(&address, SOON)?;
             let login = self.person.login(&self.switch, USER, &address);
             login.wait(SOON)?;
             Ok(login)
