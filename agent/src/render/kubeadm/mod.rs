@@ -5,18 +5,11 @@ mod documents;
 mod v1beta3;
 mod v1beta4;
 
-use pikube_config::{Cluster, FirstbootPlan, Kubernetes, Role, Runtime, Swap};
+use pikube_config::{Cluster, FirstbootPlan, Kubernetes, Role, Swap};
 use zeroize::Zeroizing;
 
 /// Where the configuration is, while it is needed: it holds the token.
 pub const PATH: &str = "/etc/pikube/kubeadm.yaml";
-/// containerd's socket.
-const CONTAINERD: &str = "unix:///run/containerd/containerd.sock";
-/// The socket of kubelet's own bridge to docker, in Kubernetes 1.23 and earlier.
-const DOCKERSHIM: &str = "unix:///var/run/dockershim.sock";
-/// The last minor version with that bridge.
-const LAST_DOCKERSHIM_MINOR: u32 = 23;
-
 /// A node and its place in its cluster.
 #[derive(Clone, Copy)]
 pub struct Member<'a> {
@@ -105,18 +98,6 @@ impl Member<'_> {
             .map(|images| format!("imageRepository: \"{images}\"\n"))
             .unwrap_or_default()
     }
-}
-
-/// The container runtime's socket, as kubeadm wants it.
-pub fn socket(kubernetes: &Kubernetes) -> &'static str {
-    if uses_dockershim(kubernetes) { DOCKERSHIM } else { CONTAINERD }
-}
-
-/// Whether the kubelet talks to docker itself.
-pub fn uses_dockershim(kubernetes: &Kubernetes) -> bool {
-    kubernetes.legacy
-        && kubernetes.runtime == Runtime::Docker
-        && kubernetes.minor() <= LAST_DOCKERSHIM_MINOR
 }
 
 /// `host` of `host:port`.

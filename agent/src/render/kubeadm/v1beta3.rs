@@ -3,7 +3,8 @@
 use pikube_config::Role;
 use zeroize::Zeroizing;
 
-use super::{Member, list, socket};
+use super::super::runtime::Cri;
+use super::{Member, list};
 
 fn registration(member: &Member<'_>) -> String {
     format!(
@@ -16,7 +17,7 @@ nodeRegistration:
     node-ip: \"{address}\"
 ",
         name = member.name(),
-        socket = socket(member.kubernetes),
+        socket = Cri::of(member.kubernetes).socket(),
         ignored = member.ignored(),
         address = member.address,
     )

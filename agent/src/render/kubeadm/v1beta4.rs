@@ -3,7 +3,8 @@
 use pikube_config::Role;
 use zeroize::Zeroizing;
 
-use super::{Member, list, socket};
+use super::super::runtime::Cri;
+use super::{Member, list};
 
 /// A Pi 3 takes long for what kubeadm gives four minutes. The first call of the API server comes before the wait for it
 /// (`phases/init/waitcontrolplane.go`: the administrator's binding), so that it needs as long as that.
@@ -28,7 +29,7 @@ nodeRegistration:
     value: \"{address}\"
 ",
         name = member.name(),
-        socket = socket(member.kubernetes),
+        socket = Cri::of(member.kubernetes).socket(),
         ignored = member.ignored(),
         address = member.address,
     )

@@ -8,7 +8,8 @@ use pikube_config::{Kubernetes, PodNetwork, Role};
 use super::member;
 use crate::host::{Answer, Command, Error, Host, Look};
 use crate::plan::Context;
-use crate::render::{flannel, kube_vip, kubeadm};
+use crate::render::runtime::Cri;
+use crate::render::{flannel, kube_vip};
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
@@ -74,10 +75,10 @@ enum Client {
 
 impl Client {
     fn of(kubernetes: &Kubernetes) -> Self {
-        match (kubeadm::uses_dockershim(kubernetes), kubernetes.legacy) {
-            (true, _) => Self::Docker,
-            (false, true) => Self::Ctr,
-            (false, false) => Self::Crictl,
+        match (Cri::of(kubernetes), kubernetes.legacy) {
+            (Cri::Dockershim, _) => Self::Docker,
+            (Cri::Containerd, true) => Self::Ctr,
+            (Cri::Containerd, false) => Self::Crictl,
         }
     }
 

@@ -7,6 +7,7 @@ use pikube_config::{Kubernetes, Role};
 use super::{kubectl, member};
 use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
+use crate::render::runtime::Cri;
 use crate::render::{HOSTS, block, kubeadm};
 use crate::step::Stop;
 
@@ -112,7 +113,7 @@ pub fn clear(context: &Context, host: &dyn Host) -> Result<(), Stop> {
 /// It fails.
 pub fn undo(kubernetes: &Kubernetes, host: &dyn Host) -> Result<(), Stop> {
     host.remove(member::MARKER)?;
-    let socket = format!("--cri-socket={}", kubeadm::socket(kubernetes));
+    let socket = format!("--cri-socket={}", Cri::of(kubernetes).socket());
     let reset = Command::new("kubeadm", ["reset", "--force", socket.as_str()]);
     host.run(&reset.within(Duration::from_secs(900)))?;
     for path in POD_NETWORKS {

@@ -8,7 +8,7 @@ use pikube_config::Kubernetes;
 use serde_json::{Value, json};
 
 use crate::host::{Access, Answer, Command, Error, Host, Look};
-use crate::render::kubeadm;
+use crate::render::runtime::Cri;
 use crate::step::Stop;
 
 /// Description of the pod that is tried, for crictl.
@@ -81,7 +81,7 @@ fn remove(kubernetes: &Kubernetes, host: &dyn Host) -> Result<(), Error> {
 }
 
 fn crictl(kubernetes: &Kubernetes, host: &dyn Host, words: &[&str]) -> Result<Answer, Error> {
-    let endpoint = format!("--runtime-endpoint={}", kubeadm::socket(kubernetes));
+    let endpoint = format!("--runtime-endpoint={}", Cri::of(kubernetes).socket());
     let words = [endpoint.as_str()].into_iter().chain(words.iter().copied());
     host.ask(&Command::new("crictl", words).within(Duration::from_secs(300)))
 }

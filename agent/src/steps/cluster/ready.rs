@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::{kubectl, member, probe};
 use crate::host::{Access, Host, Look};
 use crate::plan::Context;
-use crate::render::kubeadm;
 use crate::step::{Check, Notes, Step, Stop};
 
 /// The step.
@@ -44,7 +43,8 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     let (kubernetes, _) = member::tables(context)?;
     let name = &context.plan.node.hostname;
     is_ready(name, host)?;
-    if !kubeadm::uses_dockershim(kubernetes) && !kubernetes.legacy {
+    // The legacy line has no crictl.
+    if !kubernetes.legacy {
         probe::sandbox(kubernetes, name, host)?;
     }
     probe::dns(kubernetes, host)?;
