@@ -63,9 +63,12 @@ pub fn files(plan: &FirstbootPlan) -> Vec<File> {
         DROP_IN,
         format!("[Service]\nExecStart=\nExecStart=/usr/bin/containerd --config {CONTAINERD}\n"),
     ));
+    // Its own two seconds are too few for a pod on a slow card.
     files.push(text(
         CRICTL,
-        format!("runtime-endpoint: {CONTAINERD_SOCKET}\nimage-endpoint: {CONTAINERD_SOCKET}\n"),
+        format!(
+            "runtime-endpoint: {CONTAINERD_SOCKET}\nimage-endpoint: {CONTAINERD_SOCKET}\ntimeout: 120\n"
+        ),
     ));
     files.extend(plain_registry(kubernetes));
     files
