@@ -16,7 +16,7 @@ use crate::switch::{Cable, Lease, Switch};
 
 const MEMORY_MIB: u32 = 768;
 /// A node that has said that it is up: what it may still be busy with takes seconds. Generous, as ever.
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(300);
 /// How long one address is tried.
 const LOOK: Duration = Duration::from_secs(5);
 
