@@ -84,7 +84,7 @@ impl Engine<'_> {
                 Ok(Some(Job::Ended(answer))) => {
                     let seconds = (self.host.elapsed() - began).as_secs_f64();
                     if answer.status != 0 {
-                        let said = answer.stderr.trim().lines().last().unwrap_or("nothing said");
+                        let said = answer.complaint();
                         self.reporter.warn(&format!("`{}` beside other steps: {said}", step.id));
                     }
                     return self.note(step, Event::Started, seconds, Some(BESIDE));

@@ -24,6 +24,7 @@ pub use plan::{
 };
 pub use problem::{Problem, Problems, nearest};
 pub use report::{Report, RunState, StepReport, StepState};
+pub use schema::type_name;
 pub use secrets::{Secrets, WifiPassword};
 pub use wpa::wpa_key;
 

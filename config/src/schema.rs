@@ -210,7 +210,8 @@ fn is_missing(table: &Table, key: &Key) -> bool {
     }
 }
 
-fn type_name(value: &Value) -> &'static str {
+/// What a value is, for messages.
+pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a string",
         Value::Integer(_) => "an integer",

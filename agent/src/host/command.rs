@@ -92,6 +92,22 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What tells most: standard error, or standard output where there is none.
+    pub fn said(&self) -> &str {
+        let stderr = self.stderr.trim();
+        if stderr.is_empty() { self.stdout.trim() } else { stderr }
+    }
+
+    /// The last line of standard error.
+    pub fn complaint(&self) -> &str {
+        last_line(&self.stderr)
+    }
+
+    /// The last line of [`Answer::said`].
+    pub fn last_word(&self) -> &str {
+        last_line(self.said())
+    }
+
     /// The answer itself where the status is 0.
     ///
     /// # Errors
@@ -100,13 +116,16 @@ impl Answer {
         if self.status == 0 {
             return Ok(self);
         }
-        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
         Err(Error::Command {
             line: command.to_string(),
             status: self.status,
-            said: tail(said.trim(), STDERR_KEPT_BYTES).to_owned(),
+            said: tail(self.said(), STDERR_KEPT_BYTES).to_owned(),
         })
     }
+}
+
+fn last_line(said: &str) -> &str {
+    said.trim().lines().last().unwrap_or("nothing said")
 }
 
 /// Runs a command to its end.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction};
-use pikube_config::{Problem, Problems, nearest};
+use pikube_config::{Problem, Problems, nearest, type_name};
 use toml::{Table, Value};
 
 use super::{NODES, is_path};
@@ -164,16 +164,4 @@ impl Reader {
 fn is_whole(option: &Arg) -> bool {
     WHOLE.iter().any(|whole| option.get_long() == Some(whole))
         || option.get_help_heading() == Some(KUBERNETES)
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "a string",
-        Value::Integer(_) => "an integer",
-        Value::Float(_) => "a number with a point",
-        Value::Boolean(_) => "true or false",
-        Value::Datetime(_) => "a date",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a table",
-    }
 }

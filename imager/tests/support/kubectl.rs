@@ -4,25 +4,33 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The program; fetched the first time. Where that cannot be done, the reason is printed and the test ends.
+/// Bookworm's; fetched the first time. Where that cannot be done, the reason is printed and the test ends.
 pub fn kubectl() -> Option<PathBuf> {
+    match fetched("bookworm", "kubernetes-client") {
+        Ok(program) => Some(program),
+        Err(reason) => {
+            println!("SKIPPED: no kubectl: {reason}");
+            None
+        }
+    }
+}
+
+/// That of a release's package; fetched the first time.
+pub fn fetched(suite: &str, package: &str) -> Result<PathBuf, String> {
     let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = named("PIKUBE_TEST_CACHE").unwrap_or_else(|| {
         let home = || named("HOME").unwrap_or_else(|| "/tmp".into()).join(".cache");
         named("XDG_CACHE_HOME").unwrap_or_else(home).join("pikube-tests")
     });
-    let root = cache.join("kubectl/bookworm");
+    let root = cache.join("kubectl").join(suite);
     let program = root.join("usr/bin/kubectl");
-    if !program.exists()
-        && let Err(reason) = unpack(&root)
-    {
-        println!("SKIPPED: no kubectl: {reason}");
-        return None;
+    if !program.exists() {
+        unpack(&root, suite, package)?;
     }
-    Some(program)
+    Ok(program)
 }
 
-fn unpack(root: &Path) -> Result<(), String> {
+fn unpack(root: &Path, suite: &str, package: &str) -> Result<(), String> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -35,8 +43,8 @@ fn unpack(root: &Path) -> Result<(), String> {
     let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/fetch.sh");
     let (packages, unpacked) = (new.path().join("packages"), new.path().join("root"));
     let mut command = Command::new("bash");
-    command.arg(fetch).args(["--no-deps", "bookworm", architecture]).arg(&packages);
-    run(command.arg("kubernetes-client"))?;
+    command.arg(fetch).args(["--no-deps", suite, architecture]).arg(&packages);
+    run(command.arg(package))?;
     for package in std::fs::read_dir(&packages).map_err(|error| error.to_string())? {
         let package = package.map_err(|error| error.to_string())?.path();
         run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&unpacked))?;

@@ -1,6 +1,7 @@
 //! The package side of the node in memory: apt, dpkg, the web, the container runtime. A package goes through the states
 //! of the real one (half a file, unpacked, configured), one write at a time.
 
+use super::programs::said;
 use super::{Access, Answer, Command, Error, Look as _, Node, What};
 use crate::render::package_sources;
 
@@ -211,10 +212,6 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Option<Answer>, Erro
 pub fn checksum(text: &str) -> String {
     let sum = text.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     format!("{sum:064x}")
-}
-
-fn said(status: i32, stdout: &str) -> Answer {
-    Answer { status, stdout: stdout.to_owned(), stderr: String::new() }
 }
 
 fn complaint(status: i32, stderr: &str) -> Answer {

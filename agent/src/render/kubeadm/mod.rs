@@ -88,6 +88,86 @@ impl Member<'_> {
         format!("[{}]", ignored.join(", "))
     }
 
+    /// What both versions say of the token and of this API server.
+    fn beginnings(&self) -> String {
+        format!(
+            "\
+bootstrapTokens:
+- token: \"{token}\"
+  description: \"written to the cards by piflash\"
+  ttl: {ttl}s
+  usages:
+  - signing
+  - authentication
+  groups:
+  - system:bootstrappers:kubeadm:default-node-token
+localAPIEndpoint:
+  advertiseAddress: \"{address}\"
+  bindPort: 6443
+",
+            token = self.token,
+            ttl = self.token_ttl_s,
+            address = self.address,
+        )
+    }
+
+    /// What both versions say of the cluster's name and version.
+    fn identity(&self) -> String {
+        format!(
+            "clusterName: \"{}\"\nkubernetesVersion: \"v{}\"\ncontrolPlaneEndpoint: \"{}\"\n",
+            self.cluster.name,
+            self.version,
+            self.endpoint(),
+        )
+    }
+
+    /// What both versions say of images and networks.
+    fn networking(&self) -> String {
+        format!(
+            "\
+{images}networking:
+  podSubnet: \"{pods}\"
+  serviceSubnet: \"{services}\"
+  dnsDomain: cluster.local
+",
+            images = self.images(),
+            pods = self.kubernetes.pod_cidr,
+            services = self.kubernetes.service_cidr,
+        )
+    }
+
+    /// The names in the API server's certificate.
+    fn cert_sans(&self) -> String {
+        let lines = self.names().into_iter().map(|name| format!("  - \"{name}\"\n"));
+        format!("  certSANs:\n{}", lines.collect::<String>())
+    }
+
+    /// How a joining node finds the cluster, and knows it.
+    fn bootstrap_token(&self) -> String {
+        format!(
+            "  bootstrapToken:
+    apiServerEndpoint: \"{endpoint}\"
+    token: \"{token}\"
+    caCertHashes:
+    - \"{hash}\"
+",
+            endpoint = self.endpoint(),
+            token = self.token,
+            hash = self.ca_hash(),
+        )
+    }
+
+    /// What a further control plane says of its own API server; nothing for a worker.
+    fn control_plane(&self) -> String {
+        match self.plan.node.role {
+            Role::ControlPlane => format!(
+                "controlPlane:\n  localAPIEndpoint:\n    advertiseAddress: \"{}\"\n    bindPort: 6443\n",
+                self.address
+            ),
+            _ => String::new(),
+        }
+    }
+
     fn ca_hash(&self) -> &str {
         self.cluster.ca_hash.as_deref().unwrap_or_default()
     }
@@ -103,11 +183,6 @@ impl Member<'_> {
 /// `host` of `host:port`.
 pub fn host(endpoint: &str) -> &str {
     endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host)
-}
-
-/// The lines of a list, indented.
-fn list(items: &[String], indent: &str) -> String {
-    items.iter().map(|item| format!("{indent}- \"{item}\"\n")).collect()
 }
 
 #[cfg(test)]

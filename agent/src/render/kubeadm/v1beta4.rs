@@ -1,10 +1,9 @@
 //! `kubeadm.k8s.io/v1beta4`, Kubernetes 1.31 and later.
 
-use pikube_config::Role;
 use zeroize::Zeroizing;
 
 use super::super::runtime::Cri;
-use super::{Member, list};
+use super::Member;
 
 /// A Pi 3 takes long for what kubeadm gives four minutes. The first call of the API server comes before the wait for it
 /// (`phases/init/waitcontrolplane.go`: the administrator's binding), so that it needs as long as that.
@@ -42,72 +41,33 @@ pub fn init(member: &Member<'_>) -> Zeroizing<String> {
         "\
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
-bootstrapTokens:
-- token: \"{token}\"
-  description: \"written to the cards by piflash\"
-  ttl: {ttl}s
-  usages:
-  - signing
-  - authentication
-  groups:
-  - system:bootstrappers:kubeadm:default-node-token
-localAPIEndpoint:
-  advertiseAddress: \"{address}\"
-  bindPort: 6443
-{registration}{TIMEOUTS}---
+{beginnings}{registration}{TIMEOUTS}---
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
-clusterName: \"{cluster}\"
-kubernetesVersion: \"v{version}\"
-controlPlaneEndpoint: \"{endpoint}\"
-encryptionAlgorithm: ECDSA-P256
+{identity}encryptionAlgorithm: ECDSA-P256
 certificateValidityPeriod: 26280h0m0s
-{images}networking:
-  podSubnet: \"{pods}\"
-  serviceSubnet: \"{services}\"
-  dnsDomain: cluster.local
-apiServer:
-  certSANs:
-{names}",
-        token = member.token,
-        ttl = member.token_ttl_s,
-        address = member.address,
+{networking}apiServer:
+{cert_sans}",
+        beginnings = member.beginnings(),
         registration = registration(member),
-        cluster = member.cluster.name,
-        version = member.version,
-        endpoint = member.endpoint(),
-        images = member.images(),
-        pods = member.kubernetes.pod_cidr,
-        services = member.kubernetes.service_cidr,
-        names = list(&member.names(), "  "),
+        identity = member.identity(),
+        networking = member.networking(),
+        cert_sans = member.cert_sans(),
     ))
 }
 
 /// JoinConfiguration. Discovery is short: the agent itself waits for the control plane, and says so meanwhile.
 pub fn join(member: &Member<'_>) -> Zeroizing<String> {
-    let control_plane = match member.plan.node.role {
-        Role::ControlPlane => format!(
-            "controlPlane:\n  localAPIEndpoint:\n    advertiseAddress: \"{}\"\n    bindPort: 6443\n",
-            member.address
-        ),
-        _ => String::new(),
-    };
     Zeroizing::new(format!(
         "\
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 discovery:
-  bootstrapToken:
-    apiServerEndpoint: \"{endpoint}\"
-    token: \"{token}\"
-    caCertHashes:
-    - \"{hash}\"
-{control_plane}{registration}{TIMEOUTS}  discovery: 5m0s
+{bootstrap_token}{control_plane}{registration}{TIMEOUTS}  discovery: 5m0s
   tlsBootstrap: 10m0s
 ",
-        endpoint = member.endpoint(),
-        token = member.token,
-        hash = member.ca_hash(),
+        bootstrap_token = member.bootstrap_token(),
+        control_plane = member.control_plane(),
         registration = registration(member),
     ))
 }

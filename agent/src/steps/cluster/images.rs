@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use pikube_config::{Kubernetes, PodNetwork, Role};
 
-use super::member;
-use crate::host::{Answer, Command, Error, Host, Look};
+use super::{crictl, member};
+use crate::host::{Answer, Command, Host, Look};
 use crate::plan::Context;
 use crate::render::runtime::Cri;
 use crate::render::{flannel, kube_vip};
@@ -22,8 +22,6 @@ pub const STEP: Step = Step {
     ahead: None,
 };
 
-/// Where the CRI answers.
-const ENDPOINT: &str = "--runtime-endpoint=unix:///run/containerd/containerd.sock";
 /// One image of a control plane is 30 MB; a slow line and a slow card take their time.
 const LIMIT: Duration = Duration::from_secs(3600);
 
@@ -84,7 +82,7 @@ impl Client {
 
     fn pull(self, image: &str) -> Command {
         match self {
-            Self::Crictl => Command::new("crictl", [ENDPOINT, "pull", image]),
+            Self::Crictl => crictl::command(&["pull", image]),
             Self::Ctr => {
                 let hosts = "--hosts-dir=/etc/containerd/certs.d";
                 Command::new("ctr", ["--namespace=k8s.io", "images", "pull", hosts, image])
@@ -96,7 +94,7 @@ impl Client {
     /// Prints something, with status 0, if the image is there.
     fn look_for(self, image: &str) -> Command {
         match self {
-            Self::Crictl => Command::new("crictl", [ENDPOINT, "inspecti", "--quiet", image]),
+            Self::Crictl => crictl::command(&["inspecti", "--quiet", image]),
             Self::Ctr => {
                 let name = format!("name=={image}");
                 Command::new("ctr", ["--namespace=k8s.io", "images", "list", "--quiet", &name])
@@ -129,17 +127,10 @@ fn wanted(context: &Context, host: &dyn Look) -> Result<Vec<String>, Stop> {
 }
 
 fn stop(image: &str, answer: &Answer) -> Stop {
-    let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
-    let said = said.trim();
-    let line = said.lines().last().unwrap_or("nothing said");
-    let doing = format!("pulling `{image}`: {line}");
-    let error = Error::Command { line: "pull".into(), status: answer.status, said: said.into() };
-    let says = |part: &str| said.contains(part);
-    if says("no space left on device") || says("No space left on device") {
-        match Stop::from(error) {
-            Stop::Person { help, .. } => Stop::person(doing, help),
-            Stop::Again(_) => Stop::person(doing, "make room on the card, or use a larger one"),
-        }
+    let doing = format!("pulling `{image}`: {}", answer.last_word());
+    let says = |part: &str| answer.said().to_lowercase().contains(part);
+    if says("no space left on device") {
+        Stop::person(doing, "make room on the card, or use a larger one")
     } else if says("no match for platform") {
         Stop::person(doing, "the registry has this image for other processors only")
     } else {

@@ -109,10 +109,9 @@ pub fn run(
     let answer = host.ask(&command)?;
     member::keep_words(context, host, &format!("{}\n{}", answer.stdout, answer.stderr))?;
     if answer.status != 0 {
-        let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
         // The next attempt begins anew, and does not have to find out whether this one was cut off.
         leftovers::clear(context, host)?;
-        return Err(words::stop(&format!("`kubeadm {verb}`"), said));
+        return Err(words::stop(&format!("`kubeadm {verb}`"), answer.said()));
     }
     host.sync();
     member::settle(context, host)?;

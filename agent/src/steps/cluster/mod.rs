@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod board;
+mod crictl;
 pub mod endpoint;
 pub mod images;
 pub mod init;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use pikube_config::{PodNetwork, Role};
 
 use super::{address, kubectl, member};
-use crate::host::{Command, Host, Look};
+use crate::host::{Host, Look};
 use crate::plan::Context;
 use crate::render::flannel;
 use crate::step::{Check, Notes, Step, Stop};
+use crate::steps::download::{self, Failure};
 
 /// The step.
 pub const STEP: Step = Step {
@@ -47,7 +48,7 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
     if answer.stderr.contains("NotFound") || answer.stderr.contains("not found") {
         return Ok(Check::Needed(format!("the cluster has no `{name}`")));
     }
-    let said = answer.stderr.trim().lines().last().unwrap_or("nothing said").to_owned();
+    let said = answer.complaint();
     Err(Stop::Again(format!("waiting for the API server: {said}")))
 }
 
@@ -58,25 +59,30 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
             let own = address::own(context, host, None)?;
             flannel::manifest(kubernetes, own.network())
         }
-        _ => download(kubernetes.pod_network_manifest.as_deref().unwrap_or_default(), host)?,
+        _ => published(context, host)?,
     };
     let command = kubectl::apply(&manifest).within(Duration::from_secs(300));
     let answer = host.ask(&command)?;
     if answer.status == 0 {
         return Ok(Notes::new());
     }
-    let said = answer.stderr.trim().lines().last().unwrap_or("nothing said").to_owned();
+    let said = answer.complaint();
     // Half of it may be there: the same again completes it.
     Err(Stop::Again(format!("applying the network's manifest: {said}")))
 }
 
-fn download(address: &str, host: &dyn Host) -> Result<String, Stop> {
-    let fetch = Command::new("/usr/lib/apt/apt-helper", ["download-file", address, DOWNLOADED]);
-    let answer = host.ask(&fetch)?;
+/// The manifest as it is published.
+fn published(context: &Context, host: &dyn Host) -> Result<String, Stop> {
+    let (kubernetes, _) = member::tables(context)?;
+    let address = kubernetes.pod_network_manifest.as_deref().unwrap_or_default();
+    match download::fetch(host, &context.plan, address, DOWNLOADED, None) {
+        Ok(()) => {}
+        Err(Failure::Absent(what) | Failure::Passing(what)) => return Err(Stop::Again(what)),
+        Err(Failure::Stop(stop)) => return Err(stop),
+    }
     let text = host.text(DOWNLOADED)?.unwrap_or_default();
-    if answer.status == 0 && text.contains("kind: DaemonSet") {
+    if text.contains("kind: DaemonSet") {
         return Ok(text);
     }
-    let said = answer.stderr.trim().lines().last().unwrap_or("it is no manifest").to_owned();
-    Err(Stop::Again(format!("downloading `{address}`: {said}")))
+    Err(Stop::Again(format!("downloading `{address}`: it is no manifest")))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use pikube_config::Kubernetes;
 use serde_json::{Value, json};
 
-use crate::host::{Access, Answer, Command, Error, Host, Look};
-use crate::render::runtime::Cri;
+use super::crictl;
+use crate::host::{Access, Answer, Error, Host, Look};
 use crate::step::Stop;
 
 /// Description of the pod that is tried, for crictl.
@@ -25,7 +25,7 @@ const DOMAIN: &str = "cluster.local";
 ///
 /// # Errors
 /// It does not start, or does not answer (yet).
-pub fn sandbox(kubernetes: &Kubernetes, node: &str, host: &dyn Host) -> Result<(), Stop> {
+pub fn sandbox(node: &str, host: &dyn Host) -> Result<(), Stop> {
     let description = json!({
         "metadata": {
             "name": NAME,
@@ -37,24 +37,23 @@ pub fn sandbox(kubernetes: &Kubernetes, node: &str, host: &dyn Host) -> Result<(
         "linux": { "cgroup_parent": SLICE },
     });
     // One of an earlier attempt that was cut off has the name.
-    remove(kubernetes, host)?;
+    remove(host)?;
     host.write(POD, description.to_string().as_bytes(), Access::root(0o600))?;
-    let started = crictl(kubernetes, host, &["runp", POD])?;
+    let started = crictl(host, &["runp", POD])?;
     if started.status != 0 {
         return Err(Stop::Again(format!(
             "a pod with a network does not start: {}",
-            last(&started)
+            started.last_word()
         )));
     }
-    let inspected =
-        crictl(kubernetes, host, &["inspectp", "--output=json", started.stdout.trim()])?;
+    let inspected = crictl(host, &["inspectp", "--output=json", started.stdout.trim()])?;
     let found: Value = serde_json::from_str(&inspected.stdout).unwrap_or_default();
     let address = found.pointer("/status/network/ip").and_then(Value::as_str);
     let called = match address.and_then(|address| address.parse::<Ipv4Addr>().ok()) {
         Some(address) => call(host, address.into()),
         None => Err(Stop::Again("a pod with a network got no address".to_owned())),
     };
-    remove(kubernetes, host)?;
+    remove(host)?;
     called
 }
 
@@ -71,24 +70,17 @@ fn call(host: &dyn Look, address: IpAddr) -> Result<(), Stop> {
     }
 }
 
-fn remove(kubernetes: &Kubernetes, host: &dyn Host) -> Result<(), Error> {
-    let found = crictl(kubernetes, host, &["pods", "--quiet", "--name", NAME])?;
+fn remove(host: &dyn Host) -> Result<(), Error> {
+    let found = crictl(host, &["pods", "--quiet", "--name", NAME])?;
     for pod in found.stdout.split_whitespace() {
-        crictl(kubernetes, host, &["stopp", pod])?;
-        crictl(kubernetes, host, &["rmp", "--force", pod])?;
+        crictl(host, &["stopp", pod])?;
+        crictl(host, &["rmp", "--force", pod])?;
     }
     Ok(())
 }
 
-fn crictl(kubernetes: &Kubernetes, host: &dyn Host, words: &[&str]) -> Result<Answer, Error> {
-    let endpoint = format!("--runtime-endpoint={}", Cri::of(kubernetes).socket());
-    let words = [endpoint.as_str()].into_iter().chain(words.iter().copied());
-    host.ask(&Command::new("crictl", words).within(Duration::from_secs(300)))
-}
-
-fn last(answer: &Answer) -> &str {
-    let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
-    said.trim().lines().last().unwrap_or("nothing said")
+fn crictl(host: &dyn Host, words: &[&str]) -> Result<Answer, Error> {
+    host.ask(&crictl::command(words).within(Duration::from_secs(300)))
 }
 
 /// Asks the cluster's DNS for its own API server: the way leads over kube-proxy and the pod network to a CoreDNS on

@@ -45,7 +45,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     is_ready(name, host)?;
     // The legacy line has no crictl.
     if !kubernetes.legacy {
-        probe::sandbox(kubernetes, name, host)?;
+        probe::sandbox(name, host)?;
     }
     probe::dns(kubernetes, host)?;
     host.write(TRIED, b"", Access::root(0o644))?;
@@ -56,7 +56,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
 fn is_ready(name: &str, host: &dyn Look) -> Result<(), Stop> {
     let answer = kubectl::ask(host, kubectl::KUBELET, &["get", "node", name, "--output=json"])?;
     if answer.status != 0 {
-        let said = answer.stderr.trim().lines().last().unwrap_or("nothing said").to_owned();
+        let said = answer.complaint();
         return Err(Stop::Again(format!("asking the cluster for node `{name}`: {said}")));
     }
     let node: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();

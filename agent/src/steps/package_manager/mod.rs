@@ -34,8 +34,8 @@ pub fn apt_get<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
 pub fn troubles(answer: &Answer) -> Vec<Trouble> {
     let mut troubles = words::read(&format!("{}\n{}", answer.stdout, answer.stderr));
     if troubles.is_empty() && answer.status != 0 {
-        let said = answer.stderr.trim().lines().last().unwrap_or("nothing said");
-        troubles.push(Trouble::Other(format!("status {}: {said}", answer.status)));
+        let (status, said) = (answer.status, answer.complaint());
+        troubles.push(Trouble::Other(format!("status {status}: {said}")));
     }
     troubles
 }

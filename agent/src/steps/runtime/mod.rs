@@ -208,8 +208,7 @@ fn complaint(host: &dyn Look, command: &Command) -> Result<Option<String>, Error
         }
         Err(error) => return Err(error),
     };
-    let said = answer.stderr.trim().lines().last().unwrap_or("nothing said").to_owned();
-    Ok((answer.status != 0).then_some(said))
+    Ok((answer.status != 0).then(|| answer.complaint().to_owned()))
 }
 
 #[cfg(test)]
