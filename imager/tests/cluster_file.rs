@@ -260,7 +260,7 @@ fn one_reader_and_one_card_after_the_other() {
     let desk = desk(&SEA.replace("pi[01-02]", "pi[01-01]").replace("[21-22]", "[21-21]"));
     let mut call = desk.writing(&with(&["--all", "card"]));
     call.arg("-q");
-    let Some(mut terminal) = Terminal::run(&call) else { return };
+    let mut terminal = Terminal::run(&call);
     terminal.until("Insert the card for pi01 into card and press Enter");
     // Enter, and the card is still the same.
     terminal.types("\n");
@@ -274,7 +274,7 @@ fn one_reader_and_one_card_after_the_other() {
     // Ctrl-C: the next call goes on.
     terminal.types("\x03");
     let (code, rest) = terminal.end();
-    assert!(code == Some(1) && rest.contains("interrupted; left: sloop"), "{rest}");
+    assert!(code == Some(1) && rest.contains("interrupted; left: sloop"), "{code:?}: {rest}");
     desk.write(&with(&["--all", "card"]));
     for (card, name) in [("laperouse.img", "laperouse"), ("pi01.img", "pi01"), ("card", "sloop")] {
         assert_eq!(plan(&desk, card)["node"]["hostname"].as_str(), Some(name));

@@ -1,61 +1,67 @@
-//! A terminal with a program on it: script(1), whose keys and screen are pipes.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a test")]
+//! A terminal with a program on it (pty(7)).
+#![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command};
+
+use nix::errno::Errno;
+use nix::pty::openpty;
 
 pub struct Terminal {
-    script: Child,
-    keys: ChildStdin,
-    screen: ChildStdout,
+    program: Child,
+    /// Keys go in, the screen comes out.
+    master: File,
     /// What has been shown, behind what was waited for.
     shown: String,
 }
 
 impl Terminal {
-    /// Runs a call. Where there is no script(1), that is told, and the test ends.
-    pub fn run(call: &Command) -> Option<Self> {
-        if Command::new("script").arg("--version").output().is_err() {
-            println!("SKIPPED: no script(1)");
-            return None;
-        }
-        let words: Vec<String> = [call.get_program()]
-            .into_iter()
-            .chain(call.get_args())
-            .map(|word| format!("'{}'", word.to_string_lossy()))
-            .collect();
-        let mut script = Command::new("script");
-        script.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
-        script.current_dir(call.get_current_dir().unwrap());
+    /// Runs a call as a shell does: the terminal is its controlling one, whose Ctrl-C reaches it.
+    pub fn run(call: &Command) -> Self {
+        let pty = openpty(None, None).unwrap();
+        let slave = File::from(pty.slave);
+        let mut session = Command::new("setsid");
+        session.arg("--ctty").arg(call.get_program()).args(call.get_args());
+        session.current_dir(call.get_current_dir().unwrap());
         for (name, value) in call.get_envs() {
             match value {
-                Some(value) => script.env(name, value),
-                None => script.env_remove(name),
+                Some(value) => session.env(name, value),
+                None => session.env_remove(name),
             };
         }
-        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (keys, screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
-        Some(Self { script, keys, screen, shown: String::new() })
+        session.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
+        let program = session.spawn().unwrap();
+        // `session` goes here, and with it the test's own ends of what the program alone shall hold.
+        Self { program, master: File::from(pty.master), shown: String::new() }
+    }
+
+    /// What comes next on the screen; false once nobody holds the terminal any more.
+    fn reads(&mut self) -> bool {
+        let mut piece = [0; 256];
+        let len = match self.master.read(&mut piece) {
+            Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => 0,
+            len => len.unwrap(),
+        };
+        self.shown.push_str(&String::from_utf8_lossy(&piece[..len]));
+        len > 0
     }
 
     /// Waits until it shows this.
     pub fn until(&mut self, part: &str) {
-        let mut piece = [0; 256];
         while !self.shown.contains(part) {
-            let len = self.screen.read(&mut piece).unwrap();
-            assert!(len > 0, "`{part}` did not come: {}", self.shown);
-            self.shown.push_str(&String::from_utf8_lossy(&piece[..len]));
+            assert!(self.reads(), "`{part}` did not come: {}", self.shown);
         }
         self.shown = self.shown.split_once(part).unwrap().1.to_owned();
     }
 
     pub fn types(&mut self, text: &str) {
-        self.keys.write_all(text.as_bytes()).unwrap();
+        self.master.write_all(text.as_bytes()).unwrap();
     }
 
     /// How the program ended, and what it showed at last.
     pub fn end(mut self) -> (Option<i32>, String) {
-        self.screen.read_to_string(&mut self.shown).unwrap();
-        (self.script.wait().unwrap().code(), self.shown)
+        while self.reads() {}
+        (self.program.wait().unwrap().code(), self.shown)
     }
 }
