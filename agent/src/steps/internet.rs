@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use pikube_config::FirstbootPlan;
 
+use super::routing;
 use super::web::{self, Url};
-use crate::host::{Command, Error, Host, Look};
+use crate::host::{Error, Host, Look};
 use crate::plan::Context;
 use crate::step::{Check, Notes, Step, Stop};
 
@@ -71,11 +72,9 @@ fn missing(context: &Context, host: &dyn Look) -> Result<Option<String>, Error> 
 
 /// Link, address, route.
 fn local(host: &dyn Look) -> Result<Option<String>, Error> {
-    let outer: Vec<String> = host
-        .list(INTERFACES)?
-        .into_iter()
-        .filter(|name| !INNER.iter().any(|inner| name.starts_with(inner)))
-        .collect();
+    let inner = |name: &str| INNER.iter().any(|inner| name.starts_with(inner));
+    let outer: Vec<String> =
+        host.list(INTERFACES)?.into_iter().filter(|name| !inner(name)).collect();
     if outer.is_empty() {
         return Ok(Some("no network interface is there (yet); look at the USB adapter".to_owned()));
     }
@@ -94,25 +93,18 @@ fn local(host: &dyn Look) -> Result<Option<String>, Error> {
         )));
     }
     let linked = linked.join("`, `");
-    // Text, not JSON: iproute2 of Debian 9 has none.
-    let addresses =
-        host.ask(&Command::new("ip", ["-o", "-4", "address", "show", "scope", "global"]))?;
-    let inner = |line: &str| {
-        let name = line.split_whitespace().nth(1).unwrap_or_default();
-        INNER.iter().any(|inner| name.starts_with(inner))
-    };
-    let Some(address) = addresses.stdout.lines().find(|line| !inner(line)) else {
+    let addresses = routing::addresses(host, None)?;
+    let Some(found) = addresses.iter().find(|found| !inner(&found.interface)) else {
         return Ok(Some(format!(
             "`{linked}` has a link but no IPv4 address; look at the DHCP server, or set \
              `network.addresses` in the plan"
         )));
     };
-    let address = address.split_whitespace().nth(3).unwrap_or("an address");
-    let route = host.ask(&Command::new("ip", ["-4", "route", "show", "default"]))?;
-    if route.stdout.trim().is_empty() {
+    if routing::default(host)?.is_none() {
         return Ok(Some(format!(
-            "`{linked}` has {address}, but there is no default route; look at the router that the \
-             DHCP server names, or set `router` in `network.addresses` of the plan"
+            "`{}` has {}/{}, but there is no default route; look at the router that the DHCP server \
+             names, or set `router` in `network.addresses` of the plan",
+            found.interface, found.address, found.prefix
         )));
     }
     Ok(None)

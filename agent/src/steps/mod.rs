@@ -20,6 +20,7 @@ mod packages;
 mod patience;
 mod programs;
 mod root;
+mod routing;
 mod runtime;
 mod scrub;
 mod sources;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::packages::KEY;
-use super::{Access, Look as _, Node, PLAN, SECRETS, TOKEN, What, kubernetes};
+use super::{Access, Look as _, Node, PLAN, SECRETS, TOKEN, What};
 use crate::render::{SYSCTLS, fstab, network::keyfile, variables};
 
 const SWAPS: &str = "Filename\tType\tSize\tUsed\tPriority\n";
@@ -86,7 +86,7 @@ impl Node {
         // The cluster's DNS, wherever it runs.
         let answer = vec![0, 12, 0x70, 0x69, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
         self.answering.borrow_mut().insert("10.96.0.10:53".to_owned(), answer);
-        self.put(kubernetes::NAMES, "laperouse.local 192.168.1.10\n");
+        self.put("/run/dns/laperouse.local", "192.168.1.10\n");
         self.put("/proc/self/mounts", "/dev/mmcblk0p1 /boot/firmware vfat rw 0 0\n");
         self.put("/proc/self/mountinfo", "24 1 179:2 / / rw,noatime - ext4 /dev/root rw\n");
         self.put("/proc/uptime", "21.07 60.11\n");

@@ -76,8 +76,22 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Option<Answer>, Erro
                 &known.split_whitespace().map(line).collect::<String>(),
             )
         }
-        ("ip", [.., "address", "show", "scope", "global"]) => said(0, &node.get("/run/ip-address")),
+        ("ip", ["-o", "-4", "address", "show", interface @ .., "scope", "global"]) => {
+            let of = |line: &&str| match interface {
+                ["dev", name] => line.split_whitespace().nth(1) == Some(name),
+                _ => true,
+            };
+            let text = node.get("/run/ip-address");
+            said(0, &text.lines().filter(of).map(|line| format!("{line}\n")).collect::<String>())
+        }
         ("ip", ["-4", "route", "show", "default"]) => said(0, &node.get("/run/ip-route")),
+        ("ip", ["-4", "route", "get", target]) => match node.get("/run/ip-route").is_empty() {
+            true => said(2, ""),
+            false => {
+                let via = "via 192.168.1.1 dev eth0 src 192.168.1.21 uid 0";
+                said(0, &format!("{target} {via}\n    cache\n"))
+            }
+        },
         ("timedatectl", _) => said(0, &node.get("/run/ntp-synchronized")),
         ("/usr/lib/apt/apt-helper", [.., "download-file", url, to]) => fetch(node, url, to)?,
         ("/usr/lib/apt/apt-helper", [.., "download-file", url, to, sum]) => {

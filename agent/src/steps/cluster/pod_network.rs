@@ -57,7 +57,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     let manifest = match kubernetes.pod_network {
         PodNetwork::Flannel => {
             let own = address::own(context, host, None)?;
-            flannel::manifest(kubernetes, own.network())
+            flannel::manifest(kubernetes, address::first_of_network(&own))
         }
         _ => published(context, host)?,
     };

@@ -48,7 +48,7 @@ fn a_worker_waits_for_its_master_and_joins() {
     assert!(what.contains("the control plane, `laperouse`, is not there yet"), "{what}");
     assert!(node.get("/etc/hosts").contains("192.168.1.10\tcp.pikube.internal\n"));
     node.answering.borrow_mut().insert(":6443".to_owned(), Vec::new());
-    node.put(crate::host::scripted::kubernetes::NAMES, "laperouse.local 192.168.1.12\n");
+    node.put("/run/dns/laperouse.local", "192.168.1.12\n");
     (join::STEP.apply)(&context, &node).unwrap();
     assert!(node.get("/etc/hosts").contains("192.168.1.12\tcp.pikube.internal\n"), "it has moved");
     assert_eq!((join::STEP.check)(&context, &node).unwrap(), Check::Satisfied);
