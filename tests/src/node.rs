@@ -157,6 +157,13 @@ impl Order {
         self
     }
 
+    /// With one more option that has no value.
+    #[must_use]
+    pub fn flag(mut self, option: &str) -> Self {
+        self.0.push(OsString::from(option));
+        self
+    }
+
     /// With one more option.
     #[must_use]
     pub fn with(mut self, option: &str, value: impl Into<OsString>) -> Self {
@@ -202,6 +209,17 @@ impl Node {
         let size_bytes = std::fs::metadata(self.card.path())?.len();
         let card = Card::copy_of(self.card.path(), directory.path().join("card.img"), size_bytes)?;
         Ok(Self { card, secrets: self.secrets.clone(), directory })
+    }
+
+    /// Puts the agent of this computer's processor beside that of a 32-bit system, the only one that piflash gives it: its
+    /// twin runs on this processor.
+    ///
+    /// # Errors
+    /// When it has not been built, or does not fit.
+    pub fn give_own_agent(&self) -> Result<()> {
+        let name = "pikube-agent-amd64";
+        let agent = std::fs::read(needs::agents("amd64")?.join(name))?;
+        self.card.put_boot_file(name, &agent)
     }
 
     /// The directory of its files.

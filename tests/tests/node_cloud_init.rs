@@ -2,7 +2,6 @@
 //! 25.1.4 in the image that looks like Ubuntu Server, 22.4.2 in the one that looks like HypriotOS.
 
 use anyhow::{Context, Result, ensure};
-use pikube_tests::needs;
 use pikube_tests::node::{self, Node, Order};
 use pikube_tests::site::{Site, Visit};
 use pikube_tests::ssh::Login;
@@ -28,9 +27,7 @@ fn ubuntu_with_a_static_address() -> Result<()> {
 fn hypriot_by_dhcp() -> Result<()> {
     let Some(site) = Site::new("hypriot-amd64")? else { return Ok(()) };
     let node = written(&site, &site.order(node::HOSTNAME))?;
-    // HypriotOS is for 32 bit, so piflash gives it that agent only; its twin needs another.
-    let agent = needs::agents("amd64")?.join("pikube-agent-amd64");
-    node.card().put_boot_file("pikube-agent-amd64", &std::fs::read(agent)?)?;
+    node.give_own_agent()?;
     becomes_a_node(&site, &node, None, ("pirate", "hypriot"))
 }
 

@@ -90,10 +90,14 @@ const UNMANAGED: &str = "[keyfile]\nunmanaged-devices=interface-name:cni0;interf
     interface-name:cali*;interface-name:tunl*;interface-name:vxlan.calico;interface-name:veth*;\
     interface-name:docker0\n";
 
-/// A registry without TLS (containerd, `docs/hosts.md`).
+/// The registry that has no TLS, if the plan names one.
+fn plain_host(kubernetes: &Kubernetes) -> Option<&str> {
+    kubernetes.image_repository.as_deref()?.strip_prefix("http://")?.split('/').next()
+}
+
+/// What containerd has to know of a registry without TLS (containerd, `docs/hosts.md`).
 fn plain_registry(kubernetes: &Kubernetes) -> Option<File> {
-    let url = kubernetes.image_repository.as_deref().filter(|url| url.starts_with("http://"))?;
-    let host = url.trim_start_matches("http://").split('/').next()?;
+    let host = plain_host(kubernetes)?;
     Some(text(
         format!("/etc/containerd/certs.d/{host}/hosts.toml"),
         format!(
@@ -190,32 +194,46 @@ pub fn version_in(said: &str) -> Option<(u32, u32)> {
     })
 }
 
-/// Docker's settings with the systemd cgroup driver, which kubeadm 1.22 and later gives the kubelet; `None` where they
-/// say something about it already. What else they hold is kept.
+/// Docker's settings (dockerd(8), "Daemon configuration file") with the systemd cgroup driver, which kubeadm 1.22 and later
+/// gives the kubelet, and with the plan's registry if that has no TLS; `None` where there is nothing to add. Whatever they
+/// say of a driver already, and what else they hold, is kept.
 ///
 /// # Errors
 /// They cannot be read as JSON.
-pub fn docker_settings(now: &str) -> Result<Option<String>, String> {
-    const KEY: &str = "exec-opts";
-    const DRIVER: &str = "native.cgroupdriver=systemd";
+pub fn docker_settings(now: &str, kubernetes: &Kubernetes) -> Result<Option<String>, String> {
     let mut settings: serde_json::Map<String, serde_json::Value> = if now.trim().is_empty() {
         serde_json::Map::new()
     } else {
         serde_json::from_str(now).map_err(|error| error.to_string())?
     };
-    let options = settings.entry(KEY).or_insert_with(|| serde_json::json!([]));
-    let Some(options) = options.as_array_mut() else {
-        return Err(format!("`{KEY}` is no list"));
+    let driver = add(&mut settings, "exec-opts", "native.cgroupdriver=systemd", |option| {
+        option.starts_with("native.cgroupdriver")
+    })?;
+    let registry = match plain_host(kubernetes) {
+        Some(host) => add(&mut settings, "insecure-registries", host, |known| known == host)?,
+        None => false,
     };
-    let is_driver = |option: &serde_json::Value| {
-        option.as_str().is_some_and(|text| text.starts_with("native.cgroupdriver"))
-    };
-    if options.iter().any(is_driver) {
+    if !driver && !registry {
         return Ok(None);
     }
-    options.push(DRIVER.into());
     let text = serde_json::to_string_pretty(&settings).map_err(|error| error.to_string())?;
     Ok(Some(text + "\n"))
+}
+
+/// Adds a word to a list in docker's settings unless one is there that will do; whether it was added.
+fn add(
+    settings: &mut serde_json::Map<String, serde_json::Value>,
+    key: &str,
+    word: &str,
+    will_do: impl Fn(&str) -> bool,
+) -> Result<bool, String> {
+    let list = settings.entry(key).or_insert_with(|| serde_json::json!([]));
+    let list = list.as_array_mut().ok_or_else(|| format!("`{key}` is no list"))?;
+    let is_new = !list.iter().filter_map(|word| word.as_str()).any(will_do);
+    if is_new {
+        list.push(word.into());
+    }
+    Ok(is_new)
 }
 
 #[cfg(test)]
@@ -262,15 +280,24 @@ mod tests {
 
     #[test]
     fn docker_s_settings_are_the_user_s_but_for_what_nobody_has_set() {
-        let new = docker_settings("").unwrap().unwrap();
+        let mut plan = legacy("1.23.17");
+        let new = docker_settings("", &plan).unwrap().unwrap();
         assert!(new.contains("\"native.cgroupdriver=systemd\""), "{new}");
-        assert_eq!(docker_settings(&new), Ok(None));
-        let with = docker_settings("{\"labels\":[\"arch=arm\"],\"experimental\":true}").unwrap();
-        let with = with.unwrap();
+        assert_eq!(docker_settings(&new, &plan), Ok(None));
+        let with = "{\"labels\":[\"arch=arm\"],\"experimental\":true}";
+        let with = docker_settings(with, &plan).unwrap().unwrap();
         assert!(with.contains("arch=arm") && with.contains("true") && with.contains("systemd"));
         let cgroupfs = "{\"exec-opts\":[\"native.cgroupdriver=cgroupfs\"]}";
-        assert_eq!(docker_settings(cgroupfs), Ok(None));
-        assert!(docker_settings("{").is_err() && docker_settings("{\"exec-opts\":1}").is_err());
+        assert_eq!(docker_settings(cgroupfs, &plan), Ok(None));
+        for wrong in ["{", "{\"exec-opts\":1}"] {
+            assert!(docker_settings(wrong, &plan).is_err(), "{wrong}");
+        }
+        // A registry without TLS is added to those that there are.
+        plan.image_repository = Some("http://203.0.113.1:5000/k8s".to_owned());
+        let own = docker_settings("{\"insecure-registries\":[\"nas:5000\"]}", &plan);
+        let own: serde_json::Value = serde_json::from_str(&own.unwrap().unwrap()).unwrap();
+        assert_eq!(own["insecure-registries"], serde_json::json!(["nas:5000", "203.0.113.1:5000"]));
+        assert_eq!(docker_settings(&own.to_string(), &plan), Ok(None));
     }
 
     #[test]

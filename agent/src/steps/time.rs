@@ -48,13 +48,15 @@ fn check(_: &Context, host: &dyn Look) -> Result<Check, Stop> {
     })
 }
 
-/// Whatever keeps the clock (chrony, ntpd) tells the kernel.
+/// Whatever keeps the clock (chrony, ntpd) tells the kernel, and timedatectl(1) us: before systemd 239 as `NTP
+/// synchronized`, without `show`.
 fn is_synchronized(host: &dyn Look) -> Result<bool, Error> {
     if host.exists(SYNCHRONIZED)? {
         return Ok(true);
     }
-    let ask = Command::new("timedatectl", ["show", "-p", "NTPSynchronized", "--value"]);
-    Ok(host.ask(&ask).is_ok_and(|answer| answer.stdout.trim() == "yes"))
+    let answer = host.ask(&Command::new("timedatectl", ["status"]));
+    let told = ["System clock synchronized: yes", "NTP synchronized: yes"];
+    Ok(answer.is_ok_and(|answer| answer.stdout.lines().any(|line| told.contains(&line.trim()))))
 }
 
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
@@ -140,7 +142,18 @@ mod tests {
         apply(&context(), &node).unwrap();
         assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
         node.entries.borrow_mut().remove(SYNCHRONIZED);
-        node.put("/run/ntp-synchronized", "yes\n");
+        // Of Debian 12, and of Debian 9.
+        node.put(
+            "/run/timedatectl",
+            "System clock synchronized: no\n              NTP service: active\n",
+        );
+        assert!(matches!(check(&context(), &node), Ok(Check::Needed(_))));
+        node.put(
+            "/run/timedatectl",
+            "System clock synchronized: yes\n              NTP service: active\n",
+        );
+        assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
+        node.put("/run/timedatectl", " Network time on: yes\nNTP synchronized: yes\n");
         assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied, "chrony");
     }
 

@@ -4,6 +4,7 @@
 
 #[path = "../../../imager/tests/support/kubectl.rs"]
 mod kubectl;
+mod legacy;
 mod power;
 
 use std::path::{Path, PathBuf};

@@ -92,7 +92,7 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Option<Answer>, Erro
                 said(0, &format!("{target} {via}\n    cache\n"))
             }
         },
-        ("timedatectl", _) => said(0, &node.get("/run/ntp-synchronized")),
+        ("timedatectl", ["status"]) => said(0, &node.get("/run/timedatectl")),
         ("/usr/lib/apt/apt-helper", [.., "download-file", url, to]) => fetch(node, url, to)?,
         ("/usr/lib/apt/apt-helper", [.., "download-file", url, to, sum]) => {
             let answer = fetch(node, url, to)?;

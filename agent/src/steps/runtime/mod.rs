@@ -81,7 +81,7 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
         }
     }
     if docker_settings(kubernetes, host)?.is_some() {
-        reasons.push("docker's cgroup driver is not set".to_owned());
+        reasons.push(format!("`{}` is not as it should be", files::DOCKER));
     }
     for unit in [NETWORK_MANAGER, CONTAINERD, DOCKER] {
         if owed::is(host, unit)? {
@@ -128,7 +128,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
         Some(Err(why)) => {
             return Err(Stop::person(
                 format!(
-                    "setting docker's cgroup driver: `{}` cannot be read: {why}",
+                    "setting what docker has to know: `{}` cannot be read: {why}",
                     files::DOCKER
                 ),
                 "correct the file, or remove it",
@@ -163,8 +163,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     Ok(notes)
 }
 
-/// Docker's settings that are to be written, where the kubelet speaks to docker and nobody has said anything about its
-/// cgroup driver.
+/// Docker's settings that are to be written, where the kubelet speaks to docker and they lack something.
 fn docker_settings(
     kubernetes: &Kubernetes,
     host: &dyn Look,
@@ -173,7 +172,7 @@ fn docker_settings(
         return Ok(None);
     }
     let now = host.text(files::DOCKER)?.unwrap_or_default();
-    Ok(files::docker_settings(&now).transpose())
+    Ok(files::docker_settings(&now, kubernetes).transpose())
 }
 
 fn await_answer(kubernetes: &Kubernetes, host: &dyn Host) -> Result<(), Stop> {
