@@ -108,6 +108,8 @@ never_booted() {
   rm -f "$tree/etc/resolv.conf"
   if [ -e "$tree/usr/lib/systemd/systemd-resolved" ]; then
     ln -s ../run/systemd/resolve/stub-resolv.conf "$tree/etc/resolv.conf"
+  elif [ -e "$tree/sbin/resolvconf" ]; then
+    ln -s /run/resolvconf/resolv.conf "$tree/etc/resolv.conf"
   fi
   # a Pi has no clock: time starts where the image was made
   install -d "$tree/var/lib/systemd/timesync"

@@ -107,6 +107,7 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Answer, Error> {
         | ("netplan", ["generate" | "apply"])
         | ("networkctl", ["reload"] | ["reconfigure", _])
         | ("ifup" | "ifdown", ["--force", _])
+        | ("dhclient", ["-r", "-pf", _, "-lf", _, "eth0"])
         | ("wpa_cli", ["-i", _, "reconfigure"])
         | ("iw", ["reg", "set", _]) => node.tick(command.program)?,
         ("wpa_supplicant", ["-v"]) => {

@@ -127,6 +127,7 @@ fn ifupdown(wanted: &Wanted, changed: &[String], host: &dyn Host) -> Result<Note
         if !is_there(host, interface)? || only_wifi && !wanted.is_wireless(interface) {
             continue;
         }
+        leave_dhcp(host, interface)?;
         // With the new file it may not know how the interface came up: that is no reason not to bring it up anew.
         let _ = host.run(&Command::new("ifdown", ["--force", interface]));
         let up = Command::new("ifup", ["--force", interface]);
@@ -140,6 +141,17 @@ fn ifupdown(wanted: &Wanted, changed: &[String], host: &dyn Host) -> Result<Note
         }
     }
     Ok(notes)
+}
+
+/// ifdown(8) ends the DHCP client of an interface only while its file still says `dhcp`; one that goes on would give the
+/// interface its old address back. Its paths are ifupdown's; `-r` is how ifdown ends it, and no reason to stop if it fails.
+fn leave_dhcp(host: &dyn Host, interface: &str) -> Result<(), Error> {
+    let pid = format!("/run/dhclient.{interface}.pid");
+    if host.exists(&pid)? && programs::has(host, "dhclient")? {
+        let leases = format!("/var/lib/dhcp/dhclient.{interface}.leases");
+        let _ = host.run(&Command::new("dhclient", ["-r", "-pf", &pid, "-lf", &leases, interface]));
+    }
+    Ok(())
 }
 
 fn networkd(wanted: &Wanted, changed: &[String], host: &dyn Host) -> Result<Notes, Stop> {

@@ -306,6 +306,19 @@ fn the_manager_is_told_once_and_only_of_changes() {
 }
 
 #[test]
+fn a_dhcp_client_of_before_does_not_bring_its_address_back() {
+    let node = node("ifupdown");
+    for path in ["/run/dhclient.eth0.pid", "/sbin/dhclient"] {
+        node.put(path, "716\n");
+    }
+    make(&whole(), &node);
+    let log = node.log.borrow();
+    let at = |start: &str| log.iter().position(|line| line.starts_with(start)).unwrap();
+    assert!(at("dhclient -r -pf /run/dhclient.eth0.pid ") < at("ifdown --force eth0"), "{log:?}");
+    assert_eq!(log.iter().filter(|line| line.starts_with("dhclient")).count(), 1, "{log:?}");
+}
+
+#[test]
 fn what_works_is_not_cut_off_for_a_change_elsewhere() {
     let wifi = plans::PLAN.replace("ssid = \"harbour\"", "ssid = \"harbour\"\nhidden = true");
     let wired = plans::PLAN.replace("192.168.1.21/24", "192.168.1.22/24");
