@@ -1,6 +1,5 @@
 //! Firstboot plan and facts of the machine → ordered steps. Pure, but for [`Facts::of`], which only looks.
 
-use jiff::Timestamp;
 use pikube_config::{FirstbootPlan, Secrets, names};
 
 use crate::host::{Error, Look};
@@ -13,8 +12,6 @@ use crate::steps;
 pub struct Facts {
     /// Where the card's boot partition (FAT) is mounted; `None` where it is not.
     pub boot: Option<String>,
-    /// Last change of the agent's binary: the clock cannot be before it.
-    pub agent_modified: Option<Timestamp>,
     /// Whether an earlier boot has completed the step `user`: secrets that are no longer there were there then.
     pub user_settled: bool,
 }
@@ -25,12 +22,7 @@ impl Facts {
     /// # Errors
     /// Any I/O error but "not found".
     pub fn of(host: &dyn Look, user_settled: bool) -> Result<Self, Error> {
-        let agent = host.stat(names::AGENT_PATH)?;
-        Ok(Self {
-            boot: boot_folder(host)?,
-            agent_modified: agent.map(|stat| stat.modified),
-            user_settled,
-        })
+        Ok(Self { boot: boot_folder(host)?, user_settled })
     }
 }
 

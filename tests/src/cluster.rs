@@ -203,16 +203,45 @@ impl Cluster {
         is_it: impl Fn(&str) -> bool,
     ) -> Result<String> {
         let name = member.name();
+        self.until(member, power, limit, |code, said| match code {
+            DONE => Ok(true),
+            FAILED => bail!("{name} failed: {said}"),
+            _ => Ok(is_it(said)),
+        })
+    }
+
+    /// Waits until a member says that a person has to do something, and returns its status: the JSON of its agent.
+    ///
+    /// # Errors
+    /// When its machine is off, it is done, or `limit` has passed; with what it said, or where it was.
+    pub fn failed(&self, member: &Member, power: &Powered, limit: Duration) -> Result<String> {
+        let name = member.name();
+        self.until(member, power, limit, |code, said| match code {
+            DONE => bail!("{name} is done: {said}"),
+            code => Ok(code == FAILED),
+        })
+    }
+
+    /// Asks a member for its status until it is `it`: by exit code and JSON.
+    fn until(
+        &self,
+        member: &Member,
+        power: &Powered,
+        limit: Duration,
+        it: impl Fn(i32, &str) -> Result<bool>,
+    ) -> Result<String> {
+        let name = member.name();
         let end = Instant::now() + limit;
         loop {
             power.is_on().with_context(|| name.to_owned())?;
             let (code, said) = self.ask(member)?;
-            match code {
-                Some(DONE) => return Ok(said),
-                // sudo fails with the same code, without JSON
-                Some(FAILED) if said.starts_with('{') => bail!("{name} failed: {said}"),
-                Some(RUNNING) if is_it(&said) => return Ok(said),
-                _ => {}
+            // sudo and ssh fail with codes of the agent's, without JSON
+            let code =
+                code.filter(|code| [DONE, FAILED, RUNNING].contains(code) && said.starts_with('{'));
+            if let Some(code) = code
+                && it(code, &said)?
+            {
+                return Ok(said);
             }
             ensure!(
                 Instant::now() < end,

@@ -45,7 +45,8 @@ const IPTABLES: [&str; 6] = [
 pub struct Internet {
     /// The web server, and what goes wrong with it.
     pub web: Web,
-    _clock: TimeServer,
+    /// The time server; without it nobody knows the time but the web server.
+    pub clock: Option<TimeServer>,
     folder: TempDir,
     key: PathBuf,
 }
@@ -78,7 +79,7 @@ impl Internet {
         let clock = TimeServer::start(switch)?;
         switch.set_names(&[(HOST, BEYOND)])?;
         let key = target("test-farm").join("archive.pgp");
-        Ok(Self { web, _clock: clock, folder, key })
+        Ok(Self { web, clock: Some(clock), folder, key })
     }
 
     /// The catalogue for piflash that leads here: `PIKUBE_KUBERNETES`. Without keys: the nodes fetch them.

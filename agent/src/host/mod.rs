@@ -31,8 +31,6 @@ pub struct Stat {
     pub owner: (u32, u32),
     /// Length in bytes.
     pub size_bytes: u64,
-    /// Last change of the contents.
-    pub modified: Timestamp,
 }
 
 /// What a path is.

@@ -70,7 +70,6 @@ fn stat(path: &Path) -> io::Result<Stat> {
         mode: found.mode() & 0o7777,
         owner: (found.uid(), found.gid()),
         size_bytes: found.len(),
-        modified: Timestamp::from_second(found.mtime()).unwrap_or_default(),
     })
 }
 

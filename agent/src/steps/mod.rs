@@ -40,7 +40,6 @@ use crate::step::Step;
 /// Every step there is; a plan has those that it wants.
 pub const ALL: [Step; 31] = [
     clock::STEP,
-    cluster::board::STEP,
     root::STEP,
     timezone::STEP,
     ntp::STEP,
@@ -49,6 +48,7 @@ pub const ALL: [Step; 31] = [
     apt::STEP,
     user::STEP,
     ssh::STEP,
+    cluster::board::STEP,
     internet::STEP,
     time::STEP,
     sources::STEP,

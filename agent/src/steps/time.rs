@@ -77,8 +77,11 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
             "the right time: no NTP server answers (UDP port 123 may be shut), and {why}"
         ))
     })?;
-    let floor = context.plan.flashed_at.max(context.facts.agent_modified);
-    if floor.is_some_and(|floor| date.as_second() < floor.as_second() - TOLERANCE_S) {
+    if context
+        .plan
+        .flashed_at
+        .is_some_and(|floor| date.as_second() < floor.as_second() - TOLERANCE_S)
+    {
         return Err(Stop::Again(format!(
             "the right time: no NTP server answers, and by the clock of `{server}` it is {date:.0}, \
              before the card was written"

@@ -1,7 +1,8 @@
 //! Rung 3: a master and two workers, powered on workers first, become a cluster while nobody touches them, also when the
 //! power of the master goes again and again;
-//! and a master alone does in bad weather.
+//! a master alone does in bad weather, on a system that is ill; and one that cannot be says so at once.
 
+mod ailments;
 #[path = "../../../imager/tests/support/kubectl.rs"]
 mod kubectl;
 mod legacy;
@@ -73,12 +74,15 @@ fn workers_first() -> Result<()> {
     Ok(())
 }
 
-/// A master alone, and everything that a network and its servers can do to it; each heals after a while.
+/// A master alone, and everything that a network and its servers can do to it, and its own system; each heals after a while.
 #[test]
 fn through_bad_weather() -> Result<()> {
-    let Some(cluster) = Cluster::new("bad-weather")? else { return Ok(()) };
+    let Some(mut cluster) = Cluster::new("bad-weather")? else { return Ok(()) };
     let Some(kubectl) = kubectl::kubectl() else { return Ok(()) };
+    // a firewall that lets nothing through but the web
+    cluster.internet.clock = None;
     let laperouse = cluster.member(&master(), &Order::changes())?;
+    ailments::give(laperouse.node.card())?;
     let web = &cluster.internet.web;
     // an error page, a captive portal, half of a file; each a few times, whenever it is met
     web.fail("/linux/debian/gpg", Fault::Html, Times::Next(2));
@@ -103,8 +107,33 @@ fn through_bad_weather() -> Result<()> {
             web.log().iter().any(|access| access.path.starts_with(path) && access.status == status);
         ensure!(met, "{path} was never asked for while it failed");
     }
+    ailments::are_cured(&cluster.login(&laperouse)?)?;
     let kubeconfig = cluster.kubeconfig()?;
     nodes_are_ready(&cluster, &kubectl, &kubeconfig, &["laperouse"])
+}
+
+/// Too little memory for a control plane: a person learns it before anything is downloaded, and what to do.
+#[test]
+fn what_cannot_heal_is_told_at_once() -> Result<()> {
+    let Some(cluster) = Cluster::new("too-small")? else { return Ok(()) };
+    let seat = Seat { memory_mib: WORKER_MIB, ..master() };
+    let laperouse = cluster.member(&seat, &Order::changes())?;
+    let power = laperouse.power_on();
+    let status = cluster.failed(&laperouse, &power, LIMIT)?;
+    let report: Report = serde_json::from_str(&status).with_context(|| status.clone())?;
+    let text = report.to_text();
+    laperouse.keep("status", &text)?;
+    ensure!(report.state == RunState::Failed && text.contains("1700 MiB"), "{text}");
+    ensure!(text.contains("--force-low-memory"), "it says nothing of what to do: {text}");
+    let login = cluster.login(&laperouse)?;
+    let journal = login.run("sudo -n journalctl -u pikube-agent -o cat --no-pager")?;
+    let last = journal.lines().rfind(|line| line.contains("--force-low-memory"));
+    ensure!(last.is_some(), "the journal says nothing of what to do:\n{journal}");
+    // nobody who waits for the end waits for ever
+    let wait = "sudo -n /usr/local/lib/pikube/pikube-agent status --wait --format json";
+    ensure!(login.output(wait)?.status.code() == Some(1), "`status --wait` does not fail");
+    ensure!(cluster.internet.web.log().is_empty(), "something was downloaded");
+    Ok(())
 }
 
 /// Waits until the node says that it waits, and returns what for.

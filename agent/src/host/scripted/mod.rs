@@ -30,7 +30,6 @@ pub(crate) enum What {
 pub(crate) struct Entry {
     pub what: What,
     pub access: Access,
-    pub modified: Timestamp,
 }
 
 /// The node.
@@ -135,8 +134,7 @@ impl Node {
     }
 
     pub(crate) fn place(&self, path: &str, what: What, access: Access) {
-        let entry = Entry { what, access, modified: self.now.get() };
-        self.entries.borrow_mut().insert(path.to_owned(), entry);
+        self.entries.borrow_mut().insert(path.to_owned(), Entry { what, access });
     }
 
     pub(crate) fn drop_below(&self, folder: &str) {
@@ -211,7 +209,6 @@ impl Look for Node {
                 mode: 0o755,
                 owner: (0, 0),
                 size_bytes: 0,
-                modified: Timestamp::UNIX_EPOCH,
             }));
         };
         let (kind, size) = match &entry.what {
@@ -224,7 +221,6 @@ impl Look for Node {
             mode: entry.access.mode,
             owner: entry.access.owner,
             size_bytes: size as u64,
-            modified: entry.modified,
         }))
     }
 

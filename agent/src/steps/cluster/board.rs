@@ -1,4 +1,5 @@
-//! What Kubernetes needs and no step can give. Asked early: a person should learn it before half an hour of downloads.
+//! What Kubernetes needs and no step can give. Asked before half an hour of downloads, and as soon as a person can log in
+//! and read it.
 
 use pikube_config::Role;
 
