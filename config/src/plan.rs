@@ -276,8 +276,12 @@ impl FirstbootPlan {
     /// The problems of a plan that [`FirstbootPlan::from_toml`] would refuse: nothing that the agent cannot read
     /// is ever written.
     pub fn to_toml(&self) -> Result<String, Problems> {
-        let text = toml::to_string(self)
+        let mut text = toml::to_string(self)
             .map_err(|error| Problems(vec![Problem::new("", error.to_string())]))?;
+        if let Some(warning) = self.kubernetes.as_ref().and_then(Kubernetes::warning) {
+            const TABLE: &str = "\n[kubernetes]\n";
+            text = text.replacen(TABLE, &format!("{TABLE}# {warning}\n"), 1);
+        }
         Self::from_toml(&text)?;
         Ok(text)
     }

@@ -62,6 +62,21 @@ fn the_whole_plan_reads_and_writes_the_same() {
 }
 
 #[test]
+fn a_plan_of_the_legacy_line_says_what_that_means() {
+    let supported = FirstbootPlan::from_toml(WHOLE).unwrap();
+    assert!(!supported.to_toml().unwrap().contains("support"));
+    let mut plan = supported;
+    let kubernetes = plan.kubernetes.as_mut().unwrap();
+    (kubernetes.legacy, kubernetes.version, kubernetes.repository) =
+        (true, "1.23.17".to_owned(), None);
+    kubernetes.cni_plugins = Some("https://example.org/cni-plugins-{arch}.tgz".to_owned());
+    let text = plan.to_toml().unwrap();
+    let warning = "[kubernetes]\n# Kubernetes 1.23.17 is out of support: it gets no fixes";
+    assert!(text.contains(warning), "{text}");
+    assert_eq!(FirstbootPlan::from_toml(&text).unwrap(), plan);
+}
+
+#[test]
 fn the_smallest_plan_gets_the_defaults() {
     let plan =
         FirstbootPlan::from_toml("schema = 1\n[node]\nhostname = 'a'\nrole = 'worker'\n").unwrap();

@@ -1,6 +1,6 @@
 //! `run`: takes every step of the plan, once, whatever happened before.
 
-use pikube_config::{FirstbootPlan, Problems, Secrets, names};
+use pikube_config::{FirstbootPlan, Kubernetes, Problems, Secrets, names};
 
 use super::Ending;
 use crate::change::{self, Change};
@@ -83,11 +83,9 @@ pub(crate) fn run_on(host: &dyn Host, voice: &dyn Voice) -> Result<String, Refus
     let steps = steps(&context.plan);
     let mut reporter = Reporter::new(host, voice, boot, &context.plan, &steps);
     reporter.begin(|step| journal.seconds(step));
-    if let Some(legacy) = context.plan.kubernetes.as_ref().filter(|kubernetes| kubernetes.legacy) {
-        reporter.warn(&format!(
-            "Kubernetes {} is out of support: it gets no fixes, not even for security",
-            legacy.version
-        ));
+    let warning = context.plan.kubernetes.as_ref().and_then(Kubernetes::warning);
+    for line in &warning {
+        reporter.warn(line);
     }
     for line in change.iter().flat_map(|change| &change.stays) {
         reporter.warn(line);

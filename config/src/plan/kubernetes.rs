@@ -133,6 +133,16 @@ impl Kubernetes {
         self.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default()
     }
 
+    /// What a person has to know of the legacy line; `None` of any other.
+    pub fn warning(&self) -> Option<String> {
+        let version = &self.version;
+        self.legacy.then(|| {
+            format!(
+                "Kubernetes {version} is out of support: it gets no fixes, not even for security"
+            )
+        })
+    }
+
     /// Whether the version names a patch.
     pub fn is_exact(&self) -> bool {
         self.version.split('.').count() == 3

@@ -46,11 +46,8 @@ pub(super) fn table(
     let Some(mut table) = plan::kubernetes(asked, &releases, os)? else {
         return Ok(None);
     };
-    if table.legacy {
-        console.warn(&format!(
-            "Kubernetes {} is out of support: it gets no fixes, not even for security",
-            table.version
-        ));
+    if let Some(warning) = table.warning() {
+        console.warn(&warning);
     }
     let distribution = if os.family == Family::Ubuntu { "ubuntu" } else { "debian" };
     let beside = |place: &Option<String>, below: &str, name: &Option<String>| {
