@@ -141,7 +141,9 @@ fn settings_are_made(login: &Login<'_>, hostname: &str) -> Result<()> {
     has(login, "timedatectl status", node::TIMEZONE)?;
     has(login, "timedatectl status", "NTP service: active")?;
     has(login, "timedatectl show-timesync --property=SystemNTPServers", node::NTP)?;
-    has(login, "systemctl is-system-running", "running")?;
+    let state = login.run("systemctl is-system-running --wait; true")?;
+    let failed = login.run("systemctl --failed --no-legend")?;
+    ensure!(state == "running", "the system is {state}: {failed}");
     for (user, password) in
         [(node::USER, node::PASSWORD), ("pi", "raspberry"), ("root", "raspberry")]
     {

@@ -27,8 +27,9 @@ const LOCK: (&str, &str) = (
 /// dpkg's lock for programs like apt, as fcntl(2) takes it, until somebody has waited for it.
 const HOLDER: &str = r#"use Fcntl;
 open my $lock, '>>', '/var/lib/dpkg/lock-frontend' or die $!;
-fcntl $lock, F_SETLK, pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0) or die $!;
-sub waits { local (@ARGV, $/) = shift; my $words = <> // ''; $words =~ /apt-get\0.*install\0/s }
+my $whole = pack 's s x4 q q i x4', F_WRLCK, 0, 0, 0, 0;
+fcntl $lock, F_SETLK, $whole or die $!;
+sub waits { open my $of, '<', shift or return 0; (<$of> // '') =~ /apt-get\0.*install\0/s }
 sleep 1 until grep { waits($_) } glob '/proc/[0-9]*/cmdline';
 sleep 15;
 "#;
