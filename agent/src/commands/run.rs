@@ -84,7 +84,7 @@ pub(crate) fn run_on(host: &dyn Host, voice: &dyn Voice) -> Result<String, Refus
     let mut reporter = Reporter::new(host, voice, boot, &context.plan, &steps);
     reporter.begin(|step| journal.seconds(step));
     let warning = context.plan.kubernetes.as_ref().and_then(Kubernetes::warning);
-    for line in &warning {
+    if let Some(line) = &warning {
         reporter.warn(line);
     }
     for line in change.iter().flat_map(|change| &change.stays) {

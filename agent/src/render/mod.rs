@@ -247,6 +247,7 @@ fn kubernetes(plan: &FirstbootPlan) -> Vec<File> {
     let plain = "where Kubernetes comes as plain binaries";
     files.extend(kubelet_units::files().map(|file| when(file, plain)));
     files.extend(runtime::shown(plan));
+    files.extend(kubeadm::patch(plan));
     files
 }
 

@@ -38,7 +38,8 @@ fn workers_first() -> Result<()> {
     let Some(kubectl) = kubectl::kubectl() else { return Ok(()) };
     // The cluster begins with the master's card; its machine is the last to be on.
     let laperouse = cluster.member(&master(), &Order::changes())?;
-    let fregate = cluster.member(&worker(BOOKWORM, "fregate", None), &Order::changes())?;
+    let keep = Order::changes().with("--swap", "keep");
+    let fregate = cluster.member(&worker(BOOKWORM, "fregate", None), &keep)?;
     let pearl = worker(TRIXIE, "black-pearl", Some("192.168.77.12"));
     let pearl = cluster.member(&pearl, &Order::changes().with("--runtime", "containerd"))?;
     let kubeconfig = cluster.kubeconfig()?;
@@ -63,6 +64,7 @@ fn workers_first() -> Result<()> {
     nodes_are_ready(&cluster, &kubectl, &kubeconfig, &names)?;
     strangers_are_refused(&cluster, &kubectl)?;
     was_made_once(&cluster, &laperouse)?;
+    has_swap(&cluster, &fregate)?;
     for worker in [&fregate, &pearl] {
         joined_by_the_hash(&cluster, worker)?;
         no_file_has_a_secret(&cluster, worker)?;
@@ -253,6 +255,18 @@ fn was_made_once(cluster: &Cluster, master: &Member) -> Result<()> {
     });
     ensure!(made.count() == 1, "not made once:\n{journal}");
     Ok(())
+}
+
+/// Swap that was kept on purpose is on, and the kubelet runs with it.
+fn has_swap(cluster: &Cluster, member: &Member) -> Result<()> {
+    let login = cluster.login(member)?;
+    let swap = login.run("/sbin/swapon --show=NAME,SIZE --noheadings")?;
+    ensure!(swap.contains("/var/swap"), "{} has no swap: {swap:?}", member.name());
+    let kubelet = login.run("sudo -n cat /var/lib/kubelet/config.yaml")?;
+    for setting in ["failSwapOn: false", "swapBehavior: LimitedSwap"] {
+        ensure!(kubelet.contains(setting), "no `{setting}`: {kubelet}");
+    }
+    login.run("systemctl is-active kubelet").map(|_| ())
 }
 
 /// The CA's hash, as kubeadm takes it, is what the worker joined by.

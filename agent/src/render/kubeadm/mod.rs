@@ -8,8 +8,26 @@ mod v1beta4;
 use pikube_config::{Cluster, FirstbootPlan, Kubernetes, Role, Swap};
 use zeroize::Zeroizing;
 
+use super::{File, text};
+
 /// Where the configuration is, while it is needed: it holds the token.
 pub const PATH: &str = "/etc/pikube/kubeadm.yaml";
+/// Where kubeadm finds what is this node's own and not the cluster's.
+const PATCHES: &str = "/etc/pikube/patches";
+
+/// The node's own part of the kubelet's configuration, under the name by which kubeadm knows what it is for (kubeadm,
+/// `util/patches/patches.go`; since 1.25).
+pub fn patch(plan: &FirstbootPlan) -> Option<File> {
+    let is_wanted = has_patches(plan) && plan.kubernetes.is_some();
+    is_wanted
+        .then(|| text(format!("{PATCHES}/kubeletconfiguration+merge.yaml"), documents::WITH_SWAP))
+}
+
+fn has_patches(plan: &FirstbootPlan) -> bool {
+    let legacy = plan.kubernetes.as_ref().is_some_and(|kubernetes| kubernetes.legacy);
+    plan.system.swap == Swap::Keep && !legacy
+}
+
 /// A node and its place in its cluster.
 #[derive(Clone, Copy)]
 pub struct Member<'a> {
@@ -42,8 +60,8 @@ impl Member<'_> {
         if self.plan.node.role != Role::Master {
             return first;
         }
-        let kubelet = documents::kubelet(self.plan.system.swap == Swap::Keep);
-        Zeroizing::new(format!("{}---\n{kubelet}---\n{}", *first, documents::KUBE_PROXY))
+        let (kubelet, proxy) = (documents::KUBELET, documents::KUBE_PROXY);
+        Zeroizing::new(format!("{}---\n{kubelet}---\n{proxy}", *first))
     }
 
     fn name(&self) -> &str {
@@ -165,6 +183,15 @@ localAPIEndpoint:
                 self.address
             ),
             _ => String::new(),
+        }
+    }
+
+    /// Where the node's own part is; nothing where it has none.
+    fn patches(&self) -> String {
+        if has_patches(self.plan) {
+            format!("patches:\n  directory: \"{PATCHES}\"\n")
+        } else {
+            String::new()
         }
     }
 

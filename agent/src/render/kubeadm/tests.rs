@@ -64,8 +64,15 @@ fn whole_configurations() {
 
 #[test]
 fn settings_that_change_it() {
-    let swap = rendered(&[("[kubernetes]", "[system]\nswap = \"keep\"\n[kubernetes]")], "1.36.4");
-    assert!(swap.contains("failSwapOn: false") && swap.contains("LimitedSwap"));
+    const PATCHES: &str = "\npatches:\n  directory: \"/etc/pikube/patches\"\n";
+    let swap = ("[kubernetes]", "[system]\nswap = \"keep\"\n[kubernetes]");
+    for role in [("role", "role"), WORKER, CONTROL_PLANE] {
+        let own = rendered(&[swap, role], "1.36.4");
+        assert!(own.contains(PATCHES) && !own.contains("failSwapOn: false"), "{own}");
+        assert!(!rendered(&[role], "1.36.4").contains("patches"), "{role:?}");
+        let legacy = rendered(&[swap, role, LEGACY], "1.23.17");
+        assert!(legacy.contains("fail-swap-on: \"false\"\n") && !legacy.contains("patches"));
+    }
     let low = rendered(&[("[kubernetes]", "[kubernetes]\nforce_low_memory = true")], "1.36.4");
     assert!(low.contains("ignorePreflightErrors: [Mem]"));
     let containerd = ("[kubernetes]", "[kubernetes]\nruntime = \"containerd\"");

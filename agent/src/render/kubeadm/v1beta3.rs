@@ -1,11 +1,17 @@
 //! `kubeadm.k8s.io/v1beta3`, for Kubernetes 1.22 to 1.26: the legacy line.
 
+use pikube_config::Swap;
 use zeroize::Zeroizing;
 
 use super::super::runtime::Cri;
 use super::Member;
 
+/// Its kubelet takes no patches yet, and no rule for swap: it only starts with it.
 fn registration(member: &Member<'_>) -> String {
+    let swap = match member.plan.system.swap {
+        Swap::Keep => "    fail-swap-on: \"false\"\n",
+        Swap::Off => "",
+    };
     format!(
         "\
 nodeRegistration:
@@ -14,7 +20,7 @@ nodeRegistration:
   ignorePreflightErrors: {ignored}
   kubeletExtraArgs:
     node-ip: \"{address}\"
-",
+{swap}",
         name = member.name(),
         socket = Cri::of(member.kubernetes).socket(),
         ignored = member.ignored(),

@@ -41,7 +41,7 @@ pub fn init(member: &Member<'_>) -> Zeroizing<String> {
         "\
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
-{beginnings}{registration}{TIMEOUTS}---
+{beginnings}{registration}{patches}{TIMEOUTS}---
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 {identity}encryptionAlgorithm: ECDSA-P256
@@ -50,6 +50,7 @@ certificateValidityPeriod: 26280h0m0s
 {cert_sans}",
         beginnings = member.beginnings(),
         registration = registration(member),
+        patches = member.patches(),
         identity = member.identity(),
         networking = member.networking(),
         cert_sans = member.cert_sans(),
@@ -63,11 +64,12 @@ pub fn join(member: &Member<'_>) -> Zeroizing<String> {
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 discovery:
-{bootstrap_token}{control_plane}{registration}{TIMEOUTS}  discovery: 5m0s
+{bootstrap_token}{control_plane}{registration}{patches}{TIMEOUTS}  discovery: 5m0s
   tlsBootstrap: 10m0s
 ",
         bootstrap_token = member.bootstrap_token(),
         control_plane = member.control_plane(),
         registration = registration(member),
+        patches = member.patches(),
     ))
 }

@@ -9,6 +9,7 @@ use crate::host::{Access, Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::kubeadm::{self, Member};
 use crate::step::{Check, Stop};
+use crate::steps::put;
 
 /// Written once kubeadm has ended well: what cannot be seen of a node from outside.
 pub const MARKER: &str = "/var/lib/pikube/member";
@@ -135,6 +136,9 @@ pub fn configure(context: &Context, host: &dyn Host) -> Result<(), Stop> {
         token_ttl_s: ttl.max(60),
     };
     host.folder("/etc/pikube", Access::root(0o700))?;
+    if let Some(patch) = kubeadm::patch(&context.plan) {
+        put(host, &patch)?;
+    }
     host.write(kubeadm::PATH, member.configuration().as_bytes(), Access::root(0o600))?;
     Ok(())
 }

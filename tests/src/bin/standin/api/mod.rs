@@ -10,7 +10,7 @@ mod http;
 pub(crate) mod members;
 mod objects;
 mod openapi;
-mod patch;
+pub(crate) mod patch;
 mod resources;
 mod store;
 mod table;

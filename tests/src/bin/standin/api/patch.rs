@@ -27,7 +27,8 @@ pub(super) fn apply(kind: &str, object: &mut Value, body: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn merge(object: &mut Value, change: &Value) {
+/// A merge patch (RFC 7396); the keys of strategic merge that say how are passed over.
+pub(crate) fn merge(object: &mut Value, change: &Value) {
     let Some(change) = change.as_object() else {
         *object = change.clone();
         return;

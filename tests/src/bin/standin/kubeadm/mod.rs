@@ -3,6 +3,7 @@
 mod init;
 mod join;
 mod manifests;
+mod patches;
 mod phases;
 mod reset;
 mod upload;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use super::patches;
 use crate::client::{self, Client};
 use crate::config::{Config, scalars, text, yaml};
 use crate::pki::{self, Authority, Leaf, Use};
@@ -191,6 +192,7 @@ pub(super) fn kubelet_start(config: &Config, kubelet: &Value, is_worker: bool) -
         place::write("/var/lib/kubelet/instance-config.yaml", &yaml::text(&instance), 0o644)?;
         own["containerRuntimeEndpoint"] = Value::from(socket);
     }
+    patches::apply(config, &mut own)?;
     say::out(
         "[kubelet-start] Writing kubelet configuration to file \"/var/lib/kubelet/config.yaml\"",
     );
