@@ -15,10 +15,27 @@ const JOB_PAUSE: Duration = Duration::from_millis(200);
 /// What the journal says of a step a part of which ran beside the steps before it.
 const BESIDE: &str = "the part that was begun beside other steps ends";
 
+/// How often a step may be applied and needed nevertheless, in a row, before a person has to look: what is outside of the
+/// node changes when it likes, and on a busy node others are at work too.
+const MOST_UNDONE: u32 = 5;
+
 /// How a step ended well.
 enum Outcome {
     Satisfied,
     Applied(Notes),
+}
+
+/// How an attempt ended otherwise.
+enum Setback {
+    Stop(Stop),
+    /// It was applied without an error, and is still needed.
+    Undone(String),
+}
+
+impl<E: Into<Stop>> From<E> for Setback {
+    fn from(error: E) -> Self {
+        Self::Stop(error.into())
+    }
 }
 
 /// Everything a run works with.
@@ -99,34 +116,49 @@ impl Engine<'_> {
 
     /// One step, as often as it takes.
     fn take(&mut self, step: &Step) -> Result<(), Stop> {
-        let mut attempt = 0;
+        let (mut attempt, mut undone) = (0, 0);
         loop {
             let began = self.host.elapsed();
             let result = self.attempt(step);
             let seconds = (self.host.elapsed() - began).as_secs_f64();
-            match result {
+            let what = match result {
                 Ok(outcome) => return self.settle(step, outcome, seconds),
-                Err(Stop::Again(what)) => {
-                    let pause = backoff(attempt, self.host.random());
-                    self.wait(step, &what, seconds, pause)?;
-                    attempt += 1;
+                Err(Setback::Stop(Stop::Again(what))) => {
+                    undone = 0;
+                    self.note_waiting(step, &what, seconds)?;
+                    what
                 }
-                Err(stop) => return Err(self.stop(step, stop, seconds)),
-            }
+                Err(Setback::Stop(stop)) => return Err(self.stop(step, stop, seconds)),
+                Err(Setback::Undone(why)) => {
+                    undone += 1;
+                    let what = format!("applying `{}`: still needed afterwards: {why}", step.id);
+                    if undone == MOST_UNDONE {
+                        let stop = Stop::person(what, LOOK_AT_THE_JOURNAL);
+                        return Err(self.stop(step, stop, seconds));
+                    }
+                    what
+                }
+            };
+            let total = self.journal.seconds(step.id);
+            self.reporter.step(step.id, StepState::Waiting, Some(what), Some(total));
+            self.host.sleep(backoff(attempt, self.host.random()));
+            attempt += 1;
         }
     }
 
-    fn attempt(&mut self, step: &Step) -> Result<Outcome, Stop> {
+    fn attempt(&mut self, step: &Step) -> Result<Outcome, Setback> {
         match (step.check)(self.context, self.host)? {
             Check::Satisfied => return Ok(Outcome::Satisfied),
             Check::Unknown => {
-                return Err(Stop::person(
+                return Err(Setback::Stop(Stop::person(
                     format!("checking `{}`: only the running system can tell", step.id),
                     "run it without a test root",
-                ));
+                )));
             }
             Check::Needed(why) => {
-                if !self.is_known(step, Event::Waiting, None) {
+                let known = self.is_known(step, Event::Waiting, None)
+                    || self.is_known(step, Event::Started, Some(&why));
+                if !known {
                     self.journal.note(self.host, step.id, Event::Started, 0.0, Some(&why))?;
                 }
                 self.reporter.step(step.id, StepState::Running, Some(why), None);
@@ -137,14 +169,11 @@ impl Engine<'_> {
         self.host.sync();
         match (step.check)(self.context, self.host)? {
             Check::Satisfied => Ok(Outcome::Applied(notes)),
-            Check::Needed(why) => Err(Stop::person(
-                format!("applying `{}`: still needed afterwards: {why}", step.id),
-                LOOK_AT_THE_JOURNAL,
-            )),
-            Check::Unknown => Err(Stop::person(
+            Check::Needed(why) => Err(Setback::Undone(why)),
+            Check::Unknown => Err(Setback::Stop(Stop::person(
                 format!("applying `{}`: it cannot be told whether it worked", step.id),
                 LOOK_AT_THE_JOURNAL,
-            )),
+            ))),
         }
     }
 
@@ -175,14 +204,11 @@ impl Engine<'_> {
         })
     }
 
-    fn wait(&mut self, step: &Step, what: &str, seconds: f64, pause: Duration) -> Result<(), Stop> {
-        if !self.is_known(step, Event::Waiting, Some(what)) {
-            self.note(step, Event::Waiting, seconds, Some(what))?;
+    fn note_waiting(&mut self, step: &Step, what: &str, seconds: f64) -> Result<(), Stop> {
+        if self.is_known(step, Event::Waiting, Some(what)) {
+            return Ok(());
         }
-        let total = self.journal.seconds(step.id);
-        self.reporter.step(step.id, StepState::Waiting, Some(what.to_owned()), Some(total));
-        self.host.sleep(pause);
-        Ok(())
+        self.note(step, Event::Waiting, seconds, Some(what))
     }
 
     /// Tells everybody that a person must act; a journal that cannot be written does not hide the first error.

@@ -48,7 +48,7 @@ fn report(node: &Node) -> Report {
 }
 
 #[test]
-fn a_step_that_is_still_needed_after_apply_has_failed() {
+fn a_step_that_is_still_needed_after_apply_is_tried_again_and_has_failed() {
     let node = Node::bare();
     let Err(Stop::Person { what, help }) = run(&node, &[NEVER, MARKER]) else { panic!() };
     assert_eq!(what, "applying `never`: still needed afterwards: the tide is out");
@@ -61,6 +61,34 @@ fn a_step_that_is_still_needed_after_apply_has_failed() {
     let said = node.said.borrow();
     assert!(said.contains(&format!("<3>{what}")) && said.iter().any(|l| l.starts_with("<3>help:")));
     assert!(said.contains(&format!("STATUS=stopped: {what}")));
+    let pauses: Vec<_> =
+        node.log.borrow().iter().filter(|line| line.starts_with("sleep")).cloned().collect();
+    assert_eq!(pauses, ["2.00", "4.00", "8.00", "16.00"].map(|s| format!("sleep {s}")));
+}
+
+#[test]
+fn what_others_undo_once_is_done_again() {
+    static CHECKS: AtomicUsize = AtomicUsize::new(0);
+    const CONTESTED: Step = Step {
+        id: "contested",
+        title: "contested",
+        wanted: |_| true,
+        // needed, and still needed after it was applied; needed again, and then it lasts
+        check: |_, _| {
+            Ok(match CHECKS.fetch_add(1, Ordering::Relaxed) {
+                ..3 => Check::Needed("somebody wrote over it".to_owned()),
+                _ => Check::Satisfied,
+            })
+        },
+        apply: |_, _| Ok(Notes::new()),
+        ahead: None,
+    };
+    let node = Node::bare();
+    run(&node, &[CONTESTED, MARKER]).unwrap();
+    assert_eq!(report(&node).state, RunState::Done);
+    let told = "contested: waiting: applying `contested`: still needed afterwards: somebody";
+    let said = node.said.borrow();
+    assert!(said.iter().any(|line| line.contains(told)), "{said:#?}");
 }
 
 #[test]
