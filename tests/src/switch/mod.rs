@@ -126,7 +126,10 @@ impl Switch {
         ensure!(number < 200, "the switch is full");
         let tap = format!("tap{number}");
         self.run("ip", &["tuntap", "add", "dev", &tap, "mode", "tap"])?;
-        self.run("ip", &["link", "set", &tap, "master", "br0", "up"])?;
+        // User Mode Linux asks for frames that are longer than a wire's, and loses them once its system forwards packets
+        // (`vector_kern.c`: "Incoming GSO frames and GRO disabled"): every download would wait for its repetitions.
+        let plain = ["master", "br0", "gso_max_segs", "1", "up"];
+        self.run("ip", &[&["link", "set", tap.as_str()][..], &plain].concat())?;
         Ok(Cable { namespace: self.namespace(), tap, mac: format!("52:54:00:70:6b:{number:02x}") })
     }
 

@@ -24,14 +24,13 @@ const LOCK: (&str, &str) = (
     "[Unit]\nDefaultDependencies=no\nRequiresMountsFor=/var\nAfter=systemd-remount-fs.service\n\
      [Service]\nExecStart=/usr/bin/perl /etc/systemd/system/pikube-test-lock.pl\n",
 );
-/// dpkg's lock for programs like apt, as fcntl(2) takes it, until somebody has waited for it.
+/// dpkg's lock for programs like apt, as fcntl(2) takes it, until the agent's report says who has it.
 const HOLDER: &str = r#"use Fcntl;
 open my $lock, '>>', '/var/lib/dpkg/lock-frontend' or die $!;
 my $whole = pack 's s x4 q q i x4', F_WRLCK, 0, 0, 0, 0;
 fcntl $lock, F_SETLK, $whole or die $!;
-sub waits { open my $of, '<', shift or return 0; (<$of> // '') =~ /apt-get\0.*install\0/s }
-sleep 1 until grep { waits($_) } glob '/proc/[0-9]*/cmdline';
-sleep 15;
+sub told { open my $report, '<', '/var/lib/pikube/pikube-report.txt' or return 0; grep { /locked by .*perl/ } <$report> }
+sleep 1 until told();
 "#;
 
 /// Gives all of it to a card that has not been booted.
@@ -65,7 +64,7 @@ pub fn are_cured(login: &Login<'_>) -> Result<()> {
     let holder = login.run("systemctl show -p Result,ActiveState,NRestarts pikube-test-lock")?;
     ensure!(
         holder.contains("Result=success") && holder.contains("ActiveState=inactive"),
-        "nobody waited for dpkg's lock: {holder}"
+        "nobody was told who holds dpkg's lock: {holder}"
     );
     let state = login.run(&format!("dpkg-query -W -f '${{Status}}' {PACKAGE}"))?;
     ensure!(state == "install ok installed", "{PACKAGE}: {state}");
