@@ -29,7 +29,7 @@ const HOLDER: &str = r#"use Fcntl;
 open my $lock, '>>', '/var/lib/dpkg/lock-frontend' or die $!;
 my $whole = pack 's s x4 q q i x4', F_WRLCK, 0, 0, 0, 0;
 fcntl $lock, F_SETLK, $whole or die $!;
-sub told { open my $report, '<', '/var/lib/pikube/pikube-report.txt' or return 0; grep { /locked by .*perl/ } <$report> }
+sub told { open my $report, '<', '/var/lib/pikube/report.json' or return 0; grep { /locked by .*perl/ } <$report> }
 sleep 1 until told();
 "#;
 
