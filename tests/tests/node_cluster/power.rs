@@ -15,6 +15,8 @@ use super::LIMIT;
 
 /// Between two looks at the console.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A system that has been up for so long without a word of the agent's has none.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Steps that take long, and a time within which each of them does, in seconds, on an idle computer.
 const LONG: [(&str, f64); 4] =
     [("packages", 60.0), ("runtime", 10.0), ("images", 10.0), ("init", 15.0)];
@@ -29,7 +31,7 @@ enum Moment {
     End,
 }
 
-/// Boots a node that has never been on and cuts its power, again and again; it is not done yet when this ends.
+/// Boots a node that has never been on and cuts its power, again and again, until there is nothing left to cut.
 ///
 /// # Errors
 /// When a boot hangs or crashes; with the seed.
@@ -39,7 +41,8 @@ pub fn cut(member: &Member) -> Result<()> {
     let mut dice = Dice::new(seed, 1);
     let plan = FirstbootPlan::from_toml(&member.node.card().boot_text("pikube.toml")?)?;
     let steps = steps(&plan);
-    for (index, step) in steps.iter().enumerate() {
+    // The last one, the marker, ends the run: it has no end of its own.
+    for (index, step) in steps.iter().enumerate().take(steps.len() - 1) {
         let mut moments = Vec::new();
         let long = LONG.iter().find(|(id, _)| *id == step.id);
         let middles = if all { MANY } else { u32::from(["packages", "init"].contains(&step.id)) };
@@ -63,25 +66,50 @@ pub fn cut(member: &Member) -> Result<()> {
                 after.as_secs_f64(),
                 step.id
             );
-            cut_at(member, &line, &later, after).context(story)?;
+            if cut_at(member, &line, &later, after).context(story)? == Left::Nothing {
+                return Ok(());
+            }
         }
     }
     Ok(())
 }
 
-/// Boots until the agent says `line`, or something of a `later` step, waits, and cuts the power.
-fn cut_at(member: &Member, line: &str, later: &[&str], after: Duration) -> Result<()> {
+/// What a cut leaves to be done.
+#[derive(PartialEq, Eq)]
+enum Left {
+    Something,
+    /// The agent was through: it does not start again.
+    Nothing,
+}
+
+/// Boots until the agent says `line`, or something of a `later` step; waits, as long as none of those has begun; and cuts
+/// the power.
+fn cut_at(member: &Member, line: &str, later: &[&str], after: Duration) -> Result<Left> {
     loop {
         let mut running = member.boot()?;
-        let end = Instant::now() + LIMIT;
+        let (end, mut silent) = (Instant::now() + LIMIT, None);
         // the operating system's own first boots end in a reboot
         while !running.ends_within(PAUSE)? {
             let console = running.console().text();
-            let says_later = || later.iter().any(|title| console.contains(&format!("{title}: ")));
-            if console.contains(line) || says_later() || console.contains("is ready") {
-                std::thread::sleep(after);
+            let goes_on = |console: &str| {
+                later.iter().any(|title| console.contains(&format!("{title}: ")))
+                    || console.contains("is ready")
+            };
+            if console.contains(line) || goes_on(&console) {
+                let middle = Instant::now() + after;
+                while Instant::now() < middle && !goes_on(&running.console().text()) {
+                    std::thread::sleep(PAUSE);
+                }
+                let is_through = running.console().text().contains("is ready");
                 running.power_cut();
-                return Ok(());
+                return Ok(if is_through { Left::Nothing } else { Left::Something });
+            }
+            if console.contains("Multi-User System")
+                && !console.contains("pikube-agent[")
+                && silent.get_or_insert_with(Instant::now).elapsed() > SILENCE
+            {
+                running.power_cut();
+                return Ok(Left::Nothing);
             }
             ensure!(Instant::now() < end, "no {line:?} within {} s", LIMIT.as_secs());
         }
