@@ -21,8 +21,8 @@ fn the_legacy_line() -> Result<()> {
     let address = Some(MASTER_ADDRESS);
     let seat =
         |role, name, address, memory_mib| Seat { image: IMAGE, role, name, address, memory_mib };
-    let pirate = pirate(&cluster, &seat("master", "pirate", address, MASTER_MIB))?;
-    let parrot = self::pirate(&cluster, &seat("worker", "parrot", None, WORKER_MIB))?;
+    let pirate = member(&cluster, &seat("master", "pirate", address, MASTER_MIB))?;
+    let parrot = member(&cluster, &seat("worker", "parrot", None, WORKER_MIB))?;
     let nodes = [(&pirate, pirate.power_on()), (&parrot, parrot.power_on())];
     for (member, power) in &nodes {
         super::is_done(&cluster, member, power)?;
@@ -47,7 +47,7 @@ fn the_legacy_line() -> Result<()> {
     Ok(())
 }
 
-fn pirate(cluster: &Cluster, seat: &Seat<'_>) -> Result<Member> {
+fn member(cluster: &Cluster, seat: &Seat<'_>) -> Result<Member> {
     let member = cluster.member(seat, &Order::changes().flag("--legacy"))?;
     member.node.give_own_agent()?;
     Ok(member)

@@ -18,14 +18,9 @@ const PATCHES: &str = "/etc/pikube/patches";
 /// The node's own part of the kubelet's configuration, under the name by which kubeadm knows what it is for (kubeadm,
 /// `util/patches/patches.go`; since 1.25).
 pub fn patch(plan: &FirstbootPlan) -> Option<File> {
-    let is_wanted = has_patches(plan) && plan.kubernetes.is_some();
+    let is_wanted = plan.system.swap == Swap::Keep && !plan.kubernetes.as_ref()?.legacy;
     is_wanted
         .then(|| text(format!("{PATCHES}/kubeletconfiguration+merge.yaml"), documents::WITH_SWAP))
-}
-
-fn has_patches(plan: &FirstbootPlan) -> bool {
-    let legacy = plan.kubernetes.as_ref().is_some_and(|kubernetes| kubernetes.legacy);
-    plan.system.swap == Swap::Keep && !legacy
 }
 
 /// A node and its place in its cluster.
@@ -188,11 +183,9 @@ localAPIEndpoint:
 
     /// Where the node's own part is; nothing where it has none.
     fn patches(&self) -> String {
-        if has_patches(self.plan) {
-            format!("patches:\n  directory: \"{PATCHES}\"\n")
-        } else {
-            String::new()
-        }
+        patch(self.plan)
+            .map(|_| format!("patches:\n  directory: \"{PATCHES}\"\n"))
+            .unwrap_or_default()
     }
 
     fn ca_hash(&self) -> &str {
