@@ -152,6 +152,8 @@ fn network_manager_loads_the_keyfiles_and_sets_the_address() {
     put(folder.path(), "bus.conf", BUS);
     let nmcli = path(&nmcli);
     let nmcli = nmcli.display();
+    // The secret is asked for until it comes: handing it out makes NetworkManager signal `Updated`, and where that reaches
+    // nmcli in between, it reads the profile again and shows it without its secrets.
     let said = in_namespace(
         &format!(
             "mkdir -p /run/dbus /run/NetworkManager /var/lib/NetworkManager; \
@@ -161,8 +163,9 @@ fn network_manager_loads_the_keyfiles_and_sets_the_address() {
                --state-file=/var/lib/NetworkManager/state & \
              until_it '{nmcli} -t -f RUNNING general 2>/dev/null | grep -qx running'; \
              {nmcli} connection reload; {nmcli} -t -f NAME connection show; \
-             {nmcli} -s -g 802-11-wireless.ssid,802-11-wireless.hidden,802-11-wireless-security.psk \
-               connection show pikube-wifi-1; \
+             {nmcli} -g 802-11-wireless.ssid,802-11-wireless.hidden connection show pikube-wifi-1; \
+             until_it '{nmcli} -s -g 802-11-wireless-security.psk connection show pikube-wifi-1 >/run/psk; \
+               grep -q . /run/psk'; cat /run/psk; \
              {nmcli} -g GENERAL.STATE,GENERAL.REASON device show pikube-test0; \
              {nmcli} device set pikube-test0 managed yes; \
              {nmcli} --wait 30 connection up id pikube-pikube-test0",
