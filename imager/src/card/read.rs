@@ -9,8 +9,8 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::error::{Error, Result};
 use crate::image::{
-    FatBootSector, Partition, PartitionTable, Patch, PatchedPartition, ReadAt, TABLE_AREA_BYTES,
-    WithBoot,
+    FatBootSector, Partition, PartitionTable, Patch, PatchedDisk, PatchedPartition, ReadAt,
+    TABLE_AREA_BYTES, WithBoot,
 };
 
 /// A card opened for reading only; it may be mounted meanwhile.
@@ -86,7 +86,7 @@ impl WithBoot for ReadCard {
     type Bytes = Self;
 
     fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, Self> {
-        PatchedPartition::new(self, patch, &self.boot)
+        PatchedDisk::partition(self, patch, &self.boot)
     }
 }
 

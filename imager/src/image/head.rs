@@ -8,7 +8,9 @@ use super::error::{Error, Result};
 use super::partitions::{Partition, PartitionTable, TABLE_AREA_BYTES, TableError};
 use super::sniff::{describe_non_image, sniff};
 use super::source::Image;
-use super::{FatBootSector, Patch, PatchedPartition, SECTOR_BYTES, SparseBytes, WithBoot};
+use super::{
+    FatBootSector, Patch, PatchedDisk, PatchedPartition, SECTOR_BYTES, SparseBytes, WithBoot,
+};
 
 /// Largest boot partition. Systems ship 64 MiB to 512 MiB; more would not be bounded memory.
 pub const MAX_BOOT_PARTITION_BYTES: u64 = 1 << 30;
@@ -57,7 +59,7 @@ impl WithBoot for Head {
     type Bytes = SparseBytes;
 
     fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, SparseBytes> {
-        PatchedPartition::new(&self.bytes, patch, &self.boot)
+        PatchedDisk::partition(&self.bytes, patch, &self.boot)
     }
 }
 

@@ -67,7 +67,7 @@ pub use sniff::{Format, sniff};
 pub use source::{FileIdentity, Image, open, open_from};
 pub use sparse::SparseBytes;
 pub(crate) use sparse::is_zero;
-pub use window::{PatchedPartition, WithBoot};
+pub use window::{PatchedDisk, PatchedPartition, WithBoot};
 
 /// Bytes of a sector. Images for the Raspberry Pi are made for this size only; a reader that presents another one
 /// is refused by `card::guard`.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use fscommon::StreamSlice;
+
 use super::{Partition, Patch, ReadAt};
 
 /// Something that holds a boot partition: the head of an image, or a card.
@@ -13,55 +15,44 @@ pub trait WithBoot {
     fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, Self::Bytes>;
 }
 
-/// A partition of `base` with a card's [`Patch`] over it. Reading gives both together, writing goes into the patch.
-/// The window has the size of the partition and never grows: a write at its end writes nothing (`Ok(0)`).
-pub struct PatchedPartition<'a, B: ReadAt + ?Sized> {
+/// A partition with a card's [`Patch`] over it. Reading gives both together, writing goes into the patch. It has the size
+/// of the partition and never grows: a write at its end writes nothing (`Ok(0)`), a seek past its end is refused.
+pub type PatchedPartition<'a, B> = StreamSlice<PatchedDisk<'a, B>>;
+
+/// All of `base` with a card's [`Patch`] over it.
+pub struct PatchedDisk<'a, B: ReadAt + ?Sized> {
     base: &'a B,
     patch: &'a mut Patch,
-    start_bytes: u64,
-    size_bytes: u64,
     position: u64,
 }
 
-impl<'a, B: ReadAt + ?Sized> PatchedPartition<'a, B> {
+impl<'a, B: ReadAt + ?Sized> PatchedDisk<'a, B> {
     /// The view of `partition`, positioned at its first byte.
-    pub fn new(base: &'a B, patch: &'a mut Patch, partition: &Partition) -> Self {
-        Self {
-            base,
-            patch,
-            start_bytes: partition.offset_bytes,
-            size_bytes: partition.size_bytes,
-            position: 0,
-        }
-    }
-
-    /// Size of the partition in bytes.
-    pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    /// How much of a transfer of `wanted` bytes lies between the position and the end.
-    fn available(&self, wanted: usize) -> usize {
-        let left = self.size_bytes.saturating_sub(self.position);
-        usize::try_from(left).unwrap_or(usize::MAX).min(wanted)
+    pub fn partition(
+        base: &'a B,
+        patch: &'a mut Patch,
+        partition: &Partition,
+    ) -> PatchedPartition<'a, B> {
+        let start = partition.offset_bytes;
+        let disk = Self { base, patch, position: start };
+        StreamSlice::new(disk, start, start + partition.size_bytes)
+            .expect("a position counted from the start is always taken")
     }
 }
 
-impl<B: ReadAt + ?Sized> Read for PatchedPartition<'_, B> {
+impl<B: ReadAt + ?Sized> Read for PatchedDisk<'_, B> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.available(buf.len());
-        self.patch.read_at(self.base, self.start_bytes + self.position, &mut buf[..len])?;
-        self.position += len as u64;
-        Ok(len)
+        self.patch.read_at(self.base, self.position, buf)?;
+        self.position += buf.len() as u64;
+        Ok(buf.len())
     }
 }
 
-impl<B: ReadAt + ?Sized> Write for PatchedPartition<'_, B> {
+impl<B: ReadAt + ?Sized> Write for PatchedDisk<'_, B> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let len = self.available(data.len());
-        self.patch.write_at(self.base, self.start_bytes + self.position, &data[..len])?;
-        self.position += len as u64;
-        Ok(len)
+        self.patch.write_at(self.base, self.position, data)?;
+        self.position += data.len() as u64;
+        Ok(data.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -69,11 +60,11 @@ impl<B: ReadAt + ?Sized> Write for PatchedPartition<'_, B> {
     }
 }
 
-impl<B: ReadAt + ?Sized> Seek for PatchedPartition<'_, B> {
+impl<B: ReadAt + ?Sized> Seek for PatchedDisk<'_, B> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let target = match to {
             SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.size_bytes.checked_add_signed(by),
+            SeekFrom::End(by) => self.base.len_bytes().checked_add_signed(by),
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
         };
         self.position = target.ok_or(io::ErrorKind::InvalidInput)?;
@@ -101,12 +92,13 @@ mod tests {
         let mut base = SparseBytes::new();
         base.append(&[b'-'; 4096]);
         let mut patch = Patch::new();
-        let mut window = PatchedPartition::new(&base, &mut patch, &partition(512, 1024));
+        let mut window = PatchedDisk::partition(&base, &mut patch, &partition(512, 1024));
         window.seek(SeekFrom::End(-3)).unwrap();
         assert_eq!(window.write(b"abcdef").unwrap(), 3);
         assert_eq!(window.write(b"d").unwrap(), 0);
         assert_eq!(window.read(&mut [0; 4]).unwrap(), 0);
         assert!(window.seek(SeekFrom::Current(-2000)).is_err());
+        assert!(window.seek(SeekFrom::Current(1)).is_err());
         window.seek(SeekFrom::Start(0)).unwrap();
         let mut all = Vec::new();
         window.read_to_end(&mut all).unwrap();
