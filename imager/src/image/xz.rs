@@ -4,11 +4,12 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use liblzma::stream::{Action, Error as LzmaError, MtStreamBuilder, Status, Stream};
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use super::error::Error;
 
-/// Memory that several threads may use together; where that is not enough for all of them, there are fewer. An image
-/// made with `xz -T0 -6` has blocks of 24 MiB and takes about 40 MiB per thread.
+/// Memory that several threads may use together, and never more than a quarter of what is free; where that is not enough
+/// for all of them, there are fewer. An image made with `xz -T0 -6` has blocks of 24 MiB and takes about 40 MiB per thread.
 const THREADING_BYTES: u64 = 96 << 20;
 /// Memory that one thread may use. `xz -9` needs 65 MiB; with more than this the whole program would need more than the
 /// 160 MiB that it promises.
@@ -28,6 +29,7 @@ const FORMAT: &str = "xz";
 pub(super) struct XzReader<R> {
     input: R,
     path: PathBuf,
+    threading_bytes: u64,
     buffer: Box<[u8]>,
     /// The part of `buffer` that is not consumed yet.
     pending: std::ops::Range<usize>,
@@ -52,10 +54,16 @@ impl<R: Read> XzReader<R> {
     /// # Errors
     /// [`Error::NeedsTooMuchMemory`] where there is not even memory for the decoder.
     pub(super) fn new(input: R, path: PathBuf) -> Result<Self, Error> {
-        let stream = decoder().map_err(|_| out_of_memory(&path))?;
+        Self::within(input, path, threading_bytes(free_bytes()))
+    }
+
+    /// The same with so much memory for several threads, bytes.
+    fn within(input: R, path: PathBuf, threading_bytes: u64) -> Result<Self, Error> {
+        let stream = decoder(threading_bytes).map_err(|_| out_of_memory(&path))?;
         Ok(Self {
             input,
             path,
+            threading_bytes,
             buffer: vec![0; INPUT_BYTES].into_boxed_slice(),
             pending: 0..0,
             input_ended: false,
@@ -139,7 +147,8 @@ impl<R: Read> XzReader<R> {
                 Err(garbage(self.consumed_bytes - zeros))
             }
             Some(0xfd) => {
-                let stream = decoder().map_err(|_| out_of_memory(&self.path))?;
+                let stream =
+                    decoder(self.threading_bytes).map_err(|_| out_of_memory(&self.path))?;
                 self.state = State::Decoding { stream, start: self.consumed_bytes };
                 Ok(())
             }
@@ -172,15 +181,59 @@ impl<R: Read> Read for XzReader<R> {
 
 /// A decoder for one stream. (Several streams are ours to handle: the builder cannot set LZMA_CONCATENATED, and it
 /// would not tell where garbage begins.)
-fn decoder() -> Result<Stream, LzmaError> {
+fn decoder(threading_bytes: u64) -> Result<Stream, LzmaError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     MtStreamBuilder::new()
         .threads(threads as u32)
-        .memlimit_threading(THREADING_BYTES)
+        .memlimit_threading(threading_bytes)
         .memlimit_stop(LIMIT_BYTES)
         .decoder()
 }
 
+/// Memory for several threads where this much is free, bytes.
+fn threading_bytes(free_bytes: u64) -> u64 {
+    (free_bytes / 4).min(THREADING_BYTES)
+}
+
+/// Memory that this program may still take, bytes: the machine's, or its control group's where that has less (a
+/// container). Of a group everything but its processes' own memory counts as free, as its page cache gives way.
+fn free_bytes() -> u64 {
+    let ram = MemoryRefreshKind::nothing().with_ram();
+    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(ram));
+    if system.total_memory() == 0 {
+        // No /proc: nothing is known, and sysinfo would panic at the next question.
+        return 0;
+    }
+    let group = system.cgroup_limits().map(|limits| limits.total_memory.saturating_sub(limits.rss));
+    system.available_memory().min(group.unwrap_or(u64::MAX))
+}
+
 fn out_of_memory(path: &std::path::Path) -> Error {
     Error::NeedsTooMuchMemory { path: path.to_owned(), format: FORMAT, limit_bytes: LIMIT_BYTES }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_take_no_more_than_a_quarter_of_what_is_free() {
+        assert_eq!(threading_bytes(16 << 30), THREADING_BYTES);
+        assert_eq!(threading_bytes(64 << 20), 16 << 20);
+        assert_eq!(threading_bytes(0), 0);
+        assert!(free_bytes() > 0);
+    }
+
+    #[test]
+    fn without_memory_for_threads_there_is_one() {
+        let text = b"pikube ".repeat(100_000);
+        let mut packed = Vec::new();
+        let mut encoder = liblzma::write::XzEncoder::new(&mut packed, 0);
+        io::Write::write_all(&mut encoder, &text).unwrap();
+        encoder.finish().unwrap();
+        let mut reader = XzReader::within(packed.as_slice(), PathBuf::from("test.xz"), 0).unwrap();
+        let mut out = Vec::new();
+        reader.read_to_end(&mut out).unwrap();
+        assert!(out == text);
+    }
 }
