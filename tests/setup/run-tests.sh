@@ -29,17 +29,17 @@ tests_of() {
     done
 }
 mapfile -t others < <(tests_of agent config imager)
-mapfile -t nodes < <(tests_of tests | grep -vx -e --test=node_cluster)
+mapfile -t nodes < <(tests_of tests | grep -vx -e --test=node_cluster -e --test=pi)
 
 # Booted nodes mostly wait, or keep one processor busy: everything else runs beside them, and the cluster, which takes
-# longest, beside the other nodes.
+# longest, with the Raspberry Pi beside the other nodes.
 cargo test --workspace --no-run
 logs=target/tmp/pikube-test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
 beside=()
 trap 'kill "${beside[@]}" 2>/dev/null || true' EXIT
-cargo test --workspace --no-fail-fast --test=node_cluster >"$logs/cluster" 2>&1 &
+cargo test --workspace --no-fail-fast --test=node_cluster --test=pi >"$logs/cluster" 2>&1 &
 beside+=($!)
 cargo test --workspace --no-fail-fast "${nodes[@]}" >"$logs/nodes" 2>&1 &
 beside+=($!)

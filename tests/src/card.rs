@@ -141,11 +141,13 @@ impl Card {
     ///
     /// # Errors
     /// When debugfs cannot, or the directory is not there.
-    pub fn put_root_file(&self, path: &str, contents: &Path) -> Result<()> {
+    pub fn put_root_file(&self, path: &str, contents: &[u8]) -> Result<()> {
         let (directory, name) = path.rsplit_once('/').context("no directory")?;
-        let contents = contents.display();
+        let mut file = tempfile::Builder::new().prefix("pikube-test-put").tempfile()?;
+        file.write_all(contents)?;
+        let source = file.path().display();
         self.debugfs(&format!(
-            "cd {directory}\nrm {name}\nwrite {contents} {name}\nset_inode_field {name} mode 0100644\n"
+            "cd {directory}\nrm {name}\nwrite {source} {name}\nset_inode_field {name} mode 0100644\n"
         ))?;
         ensure!(self.root_file(path)?.is_some(), "{path} was not written");
         Ok(())

@@ -115,7 +115,7 @@ impl Internet {
     /// # Errors
     /// When its root file system cannot be written.
     pub fn introduce(&self, card: &Card) -> Result<()> {
-        card.put_root_file(KEYRING, &self.key)?;
+        card.put_root_file(KEYRING, &std::fs::read(&self.key)?)?;
         for program in IPTABLES {
             let link = Path::new("/usr/local/sbin").join(program);
             card.put_root_link(&link, Path::new("/usr/sbin/xtables-legacy-multi"))?;

@@ -1,7 +1,6 @@
 //! What may be wrong with a node's own system when its agent begins: a clock that is years ahead, a dpkg that was
 //! interrupted, and somebody who holds its lock.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -36,23 +35,17 @@ sleep 1 until told();
 /// Gives all of it to a card that has not been booted.
 pub fn give(card: &Card) -> Result<()> {
     for (name, unit) in [CLOCK, LOCK] {
-        put(card, &format!("{UNITS}/{name}"), unit)?;
+        card.put_root_file(&format!("{UNITS}/{name}"), unit.as_bytes())?;
         card.put_root_link(&Path::new(WANTED).join(name), &Path::new(UNITS).join(name))?;
     }
-    put(card, &format!("{UNITS}/pikube-test-lock.pl"), HOLDER)?;
+    card.put_root_file(&format!("{UNITS}/pikube-test-lock.pl"), HOLDER.as_bytes())?;
     let status = card.root_file("/var/lib/dpkg/status")?.context("no packages")?;
     let status = String::from_utf8(status)?;
     let package = format!("Package: {PACKAGE}\n");
     let package = status.split("\n\n").find(|found| found.starts_with(&package));
     let half = package.context("no such package")?.replace(" ok installed", " ok half-configured");
     // what dpkg had to say when the power went (dpkg, `lib/dpkg/dbmodify.c`)
-    put(card, "/var/lib/dpkg/updates/0000", &format!("{half}\n"))
-}
-
-fn put(card: &Card, path: &str, contents: &str) -> Result<()> {
-    let mut file = tempfile::Builder::new().prefix("pikube-test-ailment").tempfile()?;
-    file.write_all(contents.as_bytes())?;
-    card.put_root_file(path, file.path())
+    card.put_root_file("/var/lib/dpkg/updates/0000", format!("{half}\n").as_bytes())
 }
 
 /// A node that is done has come over each of them.
