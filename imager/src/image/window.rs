@@ -35,7 +35,7 @@ impl<'a, B: ReadAt + ?Sized> PatchedDisk<'a, B> {
     ) -> PatchedPartition<'a, B> {
         let start = partition.offset_bytes;
         let disk = Self { base, patch, position: start };
-        StreamSlice::new(disk, start, start + partition.size_bytes)
+        StreamSlice::new(disk, start, partition.end_bytes())
             .expect("a position counted from the start is always taken")
     }
 }

@@ -225,10 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn without_memory_for_threads_there_is_one() {
+    fn blocks_for_several_threads_are_decoded_without_memory_for_them() {
         let text = b"pikube ".repeat(100_000);
         let mut packed = Vec::new();
-        let mut encoder = liblzma::write::XzEncoder::new(&mut packed, 0);
+        let blocks = MtStreamBuilder::new().threads(2).block_size(64 << 10).encoder().unwrap();
+        let mut encoder = liblzma::write::XzEncoder::new_stream(&mut packed, blocks);
         io::Write::write_all(&mut encoder, &text).unwrap();
         encoder.finish().unwrap();
         let mut reader = XzReader::within(packed.as_slice(), PathBuf::from("test.xz"), 0).unwrap();
