@@ -152,8 +152,8 @@ fn network_manager_loads_the_keyfiles_and_sets_the_address() {
     put(folder.path(), "bus.conf", BUS);
     let nmcli = path(&nmcli);
     let nmcli = nmcli.display();
-    // The secret is asked for until it comes: handing it out makes NetworkManager signal `Updated`, and where that reaches
-    // nmcli in between, it reads the profile again and shows it without its secrets.
+    // The secret is asked for until it comes: handing it out makes NetworkManager update the profile, and nmcli, told of
+    // that while it waits for the secret, sometimes shows the profile without it.
     let said = in_namespace(
         &format!(
             "mkdir -p /run/dbus /run/NetworkManager /var/lib/NetworkManager; \
