@@ -29,7 +29,8 @@ tests_of() {
     done
 }
 mapfile -t others < <(tests_of agent config imager)
-mapfile -t nodes < <(tests_of tests | grep -vx -e --test=node_cluster -e --test=pi)
+cluster=(--test=node_cluster --test=pi)
+mapfile -t nodes < <(tests_of tests | grep -vxFf <(printf '%s\n' "${cluster[@]}"))
 
 # Booted nodes mostly wait, or keep one processor busy: everything else runs beside them, and the cluster, which takes
 # longest, with the Raspberry Pi beside the other nodes.
@@ -39,7 +40,7 @@ rm -rf "$logs"
 mkdir -p "$logs"
 beside=()
 trap 'kill "${beside[@]}" 2>/dev/null || true' EXIT
-cargo test --workspace --no-fail-fast --test=node_cluster --test=pi >"$logs/cluster" 2>&1 &
+cargo test --workspace --no-fail-fast "${cluster[@]}" >"$logs/cluster" 2>&1 &
 beside+=($!)
 cargo test --workspace --no-fail-fast "${nodes[@]}" >"$logs/nodes" 2>&1 &
 beside+=($!)

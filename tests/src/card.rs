@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 use memchr::memmem;
+use tempfile::NamedTempFile;
 
 const SECTOR_BYTES: u64 = 512;
 
@@ -116,8 +117,7 @@ impl Card {
     /// # Errors
     /// When the boot partition cannot be written.
     pub fn put_boot_file(&self, name: &str, contents: &[u8]) -> Result<()> {
-        let mut file = tempfile::Builder::new().prefix("pikube-test-put").tempfile()?;
-        file.write_all(contents)?;
+        let file = as_file(contents)?;
         run(self.mtools("mcopy")?.arg("-o").arg(file.path()).arg(format!("::{name}")))?;
         Ok(())
     }
@@ -143,8 +143,7 @@ impl Card {
     /// When debugfs cannot, or the directory is not there.
     pub fn put_root_file(&self, path: &str, contents: &[u8]) -> Result<()> {
         let (directory, name) = path.rsplit_once('/').context("no directory")?;
-        let mut file = tempfile::Builder::new().prefix("pikube-test-put").tempfile()?;
-        file.write_all(contents)?;
+        let file = as_file(contents)?;
         let source = file.path().display();
         self.debugfs(&format!(
             "cd {directory}\nrm {name}\nwrite {source} {name}\nset_inode_field {name} mode 0100644\n"
@@ -165,8 +164,7 @@ impl Card {
 
     /// Changes the root file system by commands of debugfs(8), which go on after one that fails.
     fn debugfs(&self, commands: &str) -> Result<()> {
-        let mut file = tempfile::Builder::new().prefix("pikube-test-debugfs").tempfile()?;
-        file.write_all(commands.as_bytes())?;
+        let file = as_file(commands.as_bytes())?;
         run(Command::new("debugfs")
             .arg("-w")
             .arg("-f")
@@ -257,6 +255,13 @@ impl Card {
         command.arg("-i").arg(format!("{}@@{offset}", self.path.display()));
         Ok(command)
     }
+}
+
+/// A file for a tool that takes no bytes; it is removed with what is returned.
+fn as_file(contents: &[u8]) -> Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix("pikube-test-put").tempfile()?;
+    file.write_all(contents)?;
+    Ok(file)
 }
 
 /// Runs a tool to its end; its directories need not be on the PATH of an ordinary user.

@@ -33,9 +33,8 @@ impl<'a, B: ReadAt + ?Sized> PatchedDisk<'a, B> {
         patch: &'a mut Patch,
         partition: &Partition,
     ) -> PatchedPartition<'a, B> {
-        let start = partition.offset_bytes;
-        let disk = Self { base, patch, position: start };
-        StreamSlice::new(disk, start, partition.end_bytes())
+        let disk = Self { base, patch, position: 0 };
+        StreamSlice::new(disk, partition.offset_bytes, partition.end_bytes())
             .expect("a position counted from the start is always taken")
     }
 }
