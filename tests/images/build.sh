@@ -11,7 +11,7 @@ set -euo pipefail
 [ $# -gt 0 ] || set -- "${all_images[@]}"
 wanted=("$@")
 
-# The command each package is there for; Debian's names are in requirements.txt.
+# The command each package is there for; Debian's names are in tests/setup/packages.list.
 require() {
   local missing=() command
   export PATH=$PATH:/usr/sbin:/sbin
@@ -19,7 +19,7 @@ require() {
     command -v "$command" > /dev/null || missing+=("$command")
   done
   [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=("debian-archive-keyring")
-  [ ${#missing[@]} = 0 ] || die "not installed: ${missing[*]} (packages: $here/requirements.txt)"
+  [ ${#missing[@]} = 0 ] || die "not installed: ${missing[*]} (tests/setup/packages.list)"
 }
 
 # Everything that decides an image, in one word.
@@ -28,7 +28,7 @@ key() {
     debian_mirror
     mirror_options
     linux.uml --version
-    cd "$here" && find . -type f ! -name requirements.txt -print0 | sort -z | xargs -0 sha256sum
+    cd "$here" && find . -type f -print0 | sort -z | xargs -0 sha256sum
     find . -type l -printf '%p %l\n' | sort
   } | sha256sum | cut -c1-16
 }
@@ -44,8 +44,7 @@ release_of() { case $1 in raspios-bookworm-* | hypriot-*) echo bookworm ;; *) ec
 # Kernel and initrds of one release, for all families and both architectures.
 release_parts() {
   local release=$1
-  [ ! -d "$work/$release" ] || return 0
-  mkdir -p "$work/$release"
+  [ ! -f "$work/$release/initrd-arm64" ] || return 0
   say "$release: kernel, firmware, initrds"
   "$here/kernel.sh" "$release" "$work/$release/kernel"
   fetch_busybox "$release" amd64; fetch_busybox "$release" arm64
@@ -59,12 +58,13 @@ release_parts() {
 root_amd64() {
   local release=$1 family=$2 parts=$work/$1
   [ ! -d "$parts/amd64-$family" ] || return 0
-  if [ ! -f "$parts/base.tar" ]; then
+  if [ ! -f "$store/base-$release.tar" ]; then
     say "$release: amd64 root"
-    "$here/root-native.sh" "$release" "$parts/base.tar"
+    "$here/root-native.sh" "$release" "$work/base-$release.tar"
+    mv "$work/base-$release.tar" "$store/"     # kept: a later run may build other images of this release
   fi
   say "$release: amd64 root of $family"
-  "$here/root-layer.sh" "$release" "$family" "$parts/base.tar" "$parts/$family.tar"
+  "$here/root-layer.sh" "$release" "$family" "$store/base-$release.tar" "$parts/$family.tar"
   in_tree mkdir "$parts/amd64-$family"
   in_tree tar -x -p -C "$parts/amd64-$family" -f "$parts/$family.tar"
   rm -f "$parts/$family.tar"
@@ -84,10 +84,12 @@ root_arm64() {
 fetch_busybox() { "$here/fetch.sh" --no-deps "$1" "$2" "$work/$1/busybox-$2" busybox-static; }
 
 image() {
-  local name=$1 family=${1%%-*} release arch=${1##*-} disk_id tree
+  local name=$1 family=${1%%-*} release arch=${1##*-} disk_id tree parts
   release=$(release_of "$name") disk_id=$(disk_id_of "$name") tree=$work/$name.tree
-  release_parts "$release"
+  mkdir -p "$work/$release"
+  release_parts "$release" & parts=$!        # mostly downloads, while packages are configured
   root_amd64 "$release" "$family"
+  wait "$parts"
   [ "$arch" = amd64 ] || root_arm64 "$release" "$family"
   say "$name"
   in_tree cp -a --reflink=auto "$work/$release/$arch-$family" "$tree"
