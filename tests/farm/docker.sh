@@ -1,10 +1,11 @@
 #!/bin/bash
-# docker.sh WORK DEBIAN_POOL OUT : the packages of download.docker.com, made of Debian's newest containerd and docker, whose
-# binaries run on bookworm and trixie alike; with what is peculiar to the real packages (docker/packaging): containerd.io
-# brings runc and a configuration that switches CRI off, and takes the place of Debian's containerd and runc.
+# docker.sh WORK DEBIAN_POOL OUT RELEASE... : the packages of download.docker.com for these releases, made of Debian's
+# newest containerd and docker, whose binaries run on bookworm and trixie alike; with what is peculiar to the real packages
+# (docker/packaging): containerd.io brings runc and a configuration that switches CRI off, and takes the place of Debian's
+# containerd and runc.
 set -euo pipefail
 farm=$(cd "$(dirname "$0")" && pwd)
-work=$1 pool=$2 out=$3
+work=$1 pool=$2 out=$3; shift 3
 # The release that has containerd 2; its Go binaries need no newer C library than bookworm's, which is checked below.
 newest=forky
 
@@ -58,8 +59,12 @@ EOF
 }
 
 tree=$work/tree
-for suite in bookworm:12:2.36 trixie:13:2.41; do
-  IFS=: read -r suite release libc <<< "$suite"
+for suite in "$@"; do
+  case $suite in
+    bookworm) release=12 libc=2.36 ;;
+    trixie) release=13 libc=2.41 ;;
+    *) echo "farm: no Debian release of that name: $suite" >&2; exit 1 ;;
+  esac
   tail=1~debian.$release~$suite
   mkdir -p "$tree/DEBIAN" "$tree/usr/bin" "$tree/etc/containerd"
 
