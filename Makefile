@@ -6,49 +6,43 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# An ordinary user of Debian has no sbin; sfdisk and mkfs.vfat live there.
-export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
+# rust.sh puts a distribution's Rust into target/toolchain. An ordinary user of Debian has no sbin; sfdisk and mkfs.vfat
+# live there.
+export PATH := $(CURDIR)/target/toolchain/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
 PREFIX ?= /usr/local
 ARM64 := aarch64-unknown-linux-musl
 ARMV7 := armv7-unknown-linux-musleabihf
-AMD64 := x86_64-unknown-linux-gnu
 AGENTS := target/agents
 
-.PHONY: help demo test bench agents lint install clean setup setup-agents setup-tests piflash test-agents test-images test-farm test-standins
+.PHONY: help demo check test test-all ci bench agents lint install clean setup setup-tests piflash test-agents test-images test-farm test-standins
 
 help:
-	@echo "make demo     write a card, boot it as a control plane, show its journal and status, and kubectl on the laptop"
-	@echo "make test     all tests; as root (or with sudo) with booted nodes"
-	@echo "make bench    piflash against other programs and the limits of this machine; 15 minutes, root"
-	@echo "make agents   the agents for aarch64 and armv7, in $(AGENTS)"
-	@echo "make lint     formatting, clippy, shellcheck, cargo-deny"
-	@echo "make install  piflash, its manual page and completions into $(PREFIX) (PREFIX=...)"
-	@echo "make clean    remove everything that was built"
+	@echo "make demo      write a card, boot it as a control plane, show its journal and status, and kubectl on the laptop"
+	@echo "make check     formatting, clippy, unit tests; no root, seconds when warm"
+	@echo "make test      the tests: cards, loop devices, booted nodes; as root or with sudo; 20 to 30 minutes"
+	@echo "make test-all  the rest too: every system, every power cut, a cluster of real Kubernetes nodes"
+	@echo "make bench     piflash against other programs and the limits of this machine; 20 minutes, root"
+	@echo "make agents    the agents for aarch64 and armv7, in $(AGENTS)"
+	@echo "make lint      formatting, clippy, shellcheck, cargo-deny"
+	@echo "make install   piflash, its manual page and completions into $(PREFIX) (PREFIX=...)"
+	@echo "make clean     remove everything that was built"
 
 # --- what the machine needs ------------------------------------------------------------------------------------
 
 setup:
-	@tests/setup/packages.sh build-essential ca-certificates curl file
+	@tests/setup/packages.sh @build
 	@tests/setup/rust.sh
 
-setup-agents: setup
-	@tests/setup/targets.sh $(ARM64) $(ARMV7)
-
 setup-tests: setup
-	@tests/setup/packages.sh shellcheck dash busybox gnupg dbus python3-dbus python3-gi perl openssl age strace $$(sed 's/ *#.*//' tests/images/requirements.txt)
-	tests/setup/readers.sh target/test-readers
+	@tests/setup/packages.sh @demo @test
+	@tests/setup/readers.sh target/test-readers
 
 # --- what is built ---------------------------------------------------------------------------------------------
 
-agents: setup-agents
-	cargo build --profile agent -p pikube-agent --target $(ARM64)
-	cargo build --profile agent -p pikube-agent --target $(ARMV7)
-	@mkdir -p $(AGENTS)
-	@install -m 755 target/$(ARM64)/agent/pikube-agent $(AGENTS)/pikube-agent-arm64
-	@install -m 755 target/$(ARMV7)/agent/pikube-agent $(AGENTS)/pikube-agent-armv7
-	@cd $(AGENTS) && for agent in pikube-agent-arm64 pikube-agent-armv7; do \
-	    size=$$(stat -c %s $$agent); echo "$$size bytes  $$(file $$agent)"; \
-	    [ "$$size" -le $$((4 << 20)) ] || { echo "$$agent is larger than 4 MiB"; exit 1; }; done
+agents: setup
+	@tests/setup/targets.sh $(ARM64) $(ARMV7)
+	@tests/setup/agent.sh $(ARM64) $(AGENTS)/pikube-agent-arm64
+	@tests/setup/agent.sh $(ARMV7) $(AGENTS)/pikube-agent-armv7
 
 piflash: agents
 	cargo build --release -p piflash
@@ -57,10 +51,7 @@ piflash: agents
 test-agents: agents
 	@mkdir -p target/test-agents
 	@cp $(AGENTS)/pikube-agent-* target/test-agents/
-ifeq ($(shell uname -m),x86_64)
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile agent -p pikube-agent --target $(AMD64)
-	@install -m 755 target/$(AMD64)/agent/pikube-agent target/test-agents/pikube-agent-amd64
-endif
+	@tests/setup/twin-agent.sh target/test-agents
 
 # Without root and without the packages there are no images, and what needs them is skipped.
 test-images: setup-tests
@@ -70,7 +61,7 @@ test-images: setup-tests
 test-farm: setup-tests
 	tests/farm/build.sh || [ "$$(id -u)" != 0 ]
 
-# What the nodes install of Kubernetes: it cannot be downloaded where the tests run.
+# What the nodes install of Kubernetes where no real one is built.
 test-standins: setup-tests
 	tests/standins/build.sh target/test-standins || [ "$$(id -u)" != 0 ]
 
@@ -84,20 +75,34 @@ install: piflash
 
 # --- what is tried ---------------------------------------------------------------------------------------------
 
-demo: setup-tests piflash test-agents test-images test-farm test-standins
-	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash cargo run -q -p pikube-tests --bin demo
+demo:
+	@tests/setup/demo.sh
 
-test: setup-tests piflash test-agents test-images test-farm test-standins
-	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh
-
-bench: setup-tests piflash test-images
-	@tests/setup/packages.sh bmap-tools xz-utils gzip zstd
-	cargo run -q --release -p pikube-tests --bin bench
-
-lint: setup setup-tests
+check: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	shellcheck units/*.sh tests/setup/*.sh tests/src/probe.sh
+	cargo test --workspace --lib --bins
+
+test: setup-tests piflash test-agents test-images test-farm test-standins
+	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh test
+
+test-all: setup-tests piflash test-agents test-images test-farm test-standins
+	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh all
+
+# What .ci/run calls: the tests, and what of the rest fits into its time (tests/tiers.list).
+ci: lint setup-tests piflash test-agents test-images test-farm test-standins
+	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh ci
+
+bench: setup-tests piflash test-images
+	@tests/setup/packages.sh @bench
+	cargo run -q --release -p pikube-tests --bin bench
+
+lint: setup
+	@tests/setup/packages.sh @lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	shellcheck units/*.sh tests/src/probe.sh
+	cd tests/setup && shellcheck -x *.sh
 	cd tests/images && shellcheck -x *.sh
 	cd tests/farm && shellcheck -x *.sh
 	cd tests/standins && shellcheck -x *.sh files/*.postinst files/*.prerm

@@ -1,54 +1,81 @@
 #!/bin/bash
-# run-tests.sh: every test that this machine can run. As root nothing may be skipped; as an ordinary user each rung that
-# is skipped is named, with the reason.
+# run-tests.sh test|ci|all : runs the tests of a tier (tests/tiers.list) and of those before it, then prints each suite with
+# its time, and everything that was skipped, with the reason. As root nothing of a tier may be skipped but what needs Go.
 set -euo pipefail
-shopt -s nullglob
+cd "$(dirname "$0")/../.."
+case ${1:-} in
+test) tiers="test" ;;
+ci) tiers="test ci" ;;
+all) tiers="test ci all" ;;
+*) echo "usage: run-tests.sh test|ci|all" >&2; exit 2 ;;
+esac
+logs=target/tmp/pikube-test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# Every suite of tests/tests has its line.
+for path in tests/tests/*.rs tests/tests/*/main.rs; do
+    suite=${path%/main.rs} suite=${suite##*/} suite=${suite%.rs}
+    awk -v suite="$suite" '$3 == suite { found = 1 } END { exit !found }' tests/tiers.list ||
+        { echo "tests/tiers.list does not say when to run the suite $suite" >&2; exit 1; }
+done
+
 missing=()
 for command in sfdisk mkfs.vfat fsck.fat mcopy mtype xz shellcheck busybox dash; do
     command -v "$command" >/dev/null || missing+=("$command")
 done
-if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" != 0 ]; then
-    echo "skipped: rungs 2 to 4 (cards, nodes, Raspberry Pi): not installed: ${missing[*]}"
-    exec cargo test --workspace --lib --bins
-fi
 if [ "$(id -u)" = 0 ]; then
     export PIKUBE_REQUIRE_NODES=${PIKUBE_REQUIRE_NODES-1}
 else
-    echo "skipped: loop devices, FUSE cards and udisks2 (parts of rung 2): they need root"
+    echo "skipped: loop devices, FUSE cards, udisks2 and networks of nodes: they need root" | tee "$logs/skipped.log"
 fi
 
-# The integration tests of packages, as cargo's options.
-tests_of() {
-    local package path
-    for package in "$@"; do
-        for path in "$package"/tests/*.rs "$package"/tests/*/main.rs; do
-            path=${path%/main.rs}
-            path=${path##*/}
-            printf -- '--test=%s\n' "${path%.rs}"
-        done
-    done
+# suite NAME CARGO-ARGUMENT... : one call of cargo test, into a log of its own.
+suite() {
+    local log=$logs/$1.log
+    shift
+    cargo test --no-fail-fast "$@" >"$log" 2>&1 || echo "run-tests: failed" >>"$log"
 }
-mapfile -t others < <(tests_of agent config imager)
-cluster=(--test=node_cluster --test=pi)
-mapfile -t nodes < <(tests_of tests | grep -vxFf <(printf '%s\n' "${cluster[@]}"))
+# lane NAME : the suites of a lane, one after the other.
+lane() {
+    local tier lane name tests
+    while read -r tier lane name tests; do
+        [[ " $tiers " == *" $tier "* && $lane = "$1" ]] || continue
+        # shellcheck disable=SC2086 # one word per test
+        suite "$name-$tier" -p pikube-tests --test "$name" -- $tests
+    done < <(sed 's/#.*//' tests/tiers.list)
+}
 
-# Booted nodes mostly wait, or keep one processor busy: everything else runs beside them, and the cluster, which takes
-# longest, with the Raspberry Pi beside the other nodes.
-cargo test --workspace --no-run
-logs=target/tmp/pikube-test-logs
-rm -rf "$logs"
-mkdir -p "$logs"
-beside=()
-trap 'kill "${beside[@]}" 2>/dev/null || true' EXIT
-cargo test --workspace --no-fail-fast "${cluster[@]}" >"$logs/cluster" 2>&1 &
-beside+=($!)
-cargo test --workspace --no-fail-fast "${nodes[@]}" >"$logs/nodes" 2>&1 &
-beside+=($!)
-status=0
-cargo test --workspace --no-fail-fast --lib --bins "${others[@]}" || status=$?
-for job in "${beside[@]}"; do
-    wait "$job" || status=$?
+if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" != 0 ]; then
+    echo "skipped: cards, nodes, Raspberry Pi: not installed: ${missing[*]}" | tee -a "$logs/skipped.log"
+    suite units --workspace --lib --bins
+else
+    cargo test --workspace --no-run
+    beside=()
+    trap 'kill "${beside[@]}" 2>/dev/null || true' EXIT
+    lanes=$(sed 's/#.*//' tests/tiers.list | awk 'NF { print $2 }' | sort -u)
+    for lane in $lanes; do
+        lane "$lane" & beside+=($!)
+    done
+    suite units --workspace --lib --bins
+    for package in pikube-config pikube-agent piflash; do suite "$package" -p "$package" --test '*'; done
+    wait "${beside[@]}"
+    trap - EXIT
+fi
+
+# What failed, whole; then a line for each suite, what was skipped, and the sum.
+for log in "$logs"/*.log; do
+    ! grep -q '^run-tests: failed$' "$log" || { printf '\n=== %s\n' "$log"; cat "$log"; }
 done
-trap - EXIT
-cat "$logs"/*
-[ "$status" = 0 ] || { echo "some tests failed: see 'FAILED' above"; exit 1; }
+awk '
+    function sum(word,   n) { n = 0; if (match($0, "[0-9]+ " word)) n = substr($0, RSTART, RLENGTH) + 0; return n }
+    /^ +Running / { name = $2 == "unittests" ? FILENAME " " $3 : FILENAME " " $2; sub(/.*\//, "", name) }
+    /^test result: / { passed += sum("passed"); failed += sum("failed")
+        seconds = $0; sub(/.*finished in /, "", seconds)
+        if (sum("passed") + sum("failed") > 0) printf "%-50s %4d passed %3d failed %10s\n", name, sum("passed"), sum("failed"), seconds }
+    /^run-tests: failed$/ { broken++ }
+    /skipped: / { sub(/.*skipped: /, "skipped: "); if (!seen[$0]++) skips[++count] = $0 }
+    END { print ""; for (i = 1; i <= count; i++) print skips[i]
+        print ""; if (broken && !failed) failed = broken
+        printf "%d passed, %d failed, %d skipped\n", passed, failed, count; exit failed > 0 }
+' "$logs"/*.log

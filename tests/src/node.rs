@@ -105,10 +105,12 @@ impl Workshop {
         let mut command = self.piflash(directory.path());
         command.arg("--yes").args(&order.0).arg("--agent-dir").arg(&self.agents);
         command.arg("--image").arg(&self.image).arg(&path);
-        succeeded(&mut command)?;
+        let output = succeeded(&mut command)?;
         let card = Card::at(path);
         let secrets = secrets(&card)?;
-        Ok(Node { card, secrets, directory })
+        let said =
+            [output.stderr, output.stdout].map(|text| String::from_utf8_lossy(&text).into_owned());
+        Ok(Node { card, secrets, said: said.concat(), directory })
     }
 
     /// Changes a card that is not in a machine, as `piflash configure` does.
@@ -190,6 +192,7 @@ fn succeeded(command: &mut Command) -> Result<Output> {
 pub struct Node {
     card: Card,
     secrets: Vec<String>,
+    said: String,
     directory: TempDir,
 }
 
@@ -208,7 +211,7 @@ impl Node {
         let directory = tempfile::Builder::new().prefix("pikube-test-node").tempdir()?;
         let size_bytes = std::fs::metadata(self.card.path())?.len();
         let card = Card::copy_of(self.card.path(), directory.path().join("card.img"), size_bytes)?;
-        Ok(Self { card, secrets: self.secrets.clone(), directory })
+        Ok(Self { card, secrets: self.secrets.clone(), said: self.said.clone(), directory })
     }
 
     /// Puts the agent of this computer's processor beside that of a 32-bit system, the only one that piflash gives it: its
@@ -220,6 +223,12 @@ impl Node {
         let name = "pikube-agent-amd64";
         let agent = std::fs::read(needs::agents("amd64")?.join(name))?;
         self.card.put_boot_file(name, &agent)
+    }
+
+    /// What piflash printed while it wrote the card: its progress and the receipt.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        &self.said
     }
 
     /// The directory of its files.

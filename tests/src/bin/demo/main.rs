@@ -1,13 +1,30 @@
 //! `make demo`: writes a card with piflash, boots it as a machine of its own, and shows what a person would see: the
-//! node's journal and status, and `kubectl` on the laptop. As an ordinary user the node is prepared only: the network
-//! that it installs Kubernetes over needs root.
+//! card's receipt, the node's journal and status, and `kubectl` on the laptop.
+//!
+//! It shows as much as this computer can: a control plane on a network of its own (root), else a node that is only
+//! prepared (an ordinary user), else a card and what is on it (no kernel to boot).
 #![allow(clippy::print_stdout, reason = "it is for looking at")]
 
 mod alone;
+mod card;
 mod control_plane;
 
 use anyhow::Result;
 
 fn main() -> Result<()> {
-    if control_plane::run()? { Ok(()) } else { alone::run() }
+    if control_plane::run()? || alone::run()? {
+        return Ok(());
+    }
+    card::run()
+}
+
+/// Says what is real in what follows, and what stands in for something that cannot be had here.
+fn about(real: &str, stands_in: &str) {
+    println!("real:      {real}");
+    println!("stands in: {stands_in}\n");
+}
+
+/// A heading for what a command printed, and what it printed.
+fn show(prompt: &str, text: &str) {
+    println!("\n{prompt}\n{}", text.trim_end());
 }

@@ -1,0 +1,27 @@
+#!/bin/bash
+# demo.sh: what `make demo` does, a line for each phase: sets the machine up, builds what the demonstration shows and
+# nothing else, and shows it. REAL=1 puts a real Kubernetes on the node.
+set -euo pipefail
+setup=$(cd "$(dirname "$0")" && pwd)
+cd "$setup/../.."
+. "$setup"/phases.sh
+
+phase "packages" "$setup"/packages.sh @build @demo
+phase "Rust" "$setup"/rust.sh
+# Downloads and packages of the image, while the processor compiles.
+beside=()
+if command -v mmdebstrap >/dev/null; then
+    phase "image: Raspberry Pi OS trixie's twin" tests/images/build.sh raspios-trixie-amd64 & beside+=($!)
+    phase "packages for the node: Debian, docker" tests/farm/build.sh trixie & beside+=($!)
+fi
+trap '[ ${#beside[@]} = 0 ] || kill "${beside[@]}" 2>/dev/null || true' EXIT
+phase "piflash" cargo build --workspace --bins
+phase "pikube-agent" "$setup"/twin-agent.sh target/test-agents
+if [ ${#beside[@]} -gt 0 ]; then
+    phase "packages for the node: Kubernetes" tests/standins/build.sh target/test-standins
+    for job in "${beside[@]}"; do wait "$job" || [ "$(id -u)" != 0 ] || exit 1; done
+fi
+beside=()
+trap - EXIT
+echo
+PIKUBE_PIFLASH=$PWD/${CARGO_TARGET_DIR:-target}/debug/piflash target/debug/demo
