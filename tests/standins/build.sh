@@ -37,10 +37,10 @@ require() {
 program() {
   if [ -n "${PIKUBE_STANDIN:-}" ]; then printf '%s\n' "$PIKUBE_STANDIN"; return; fi
   local root=$folder/../.. where
-  (cd "$root" && RUSTFLAGS="-C target-feature=+crt-static" cargo build -q --profile agent -p pikube-tests --bin standin \
+  (cd "$root" && RUSTFLAGS="-C target-feature=+crt-static" cargo build -q --profile standin -p pikube-tests --bin standin \
     --target x86_64-unknown-linux-gnu >&2)
   where=${CARGO_TARGET_DIR:-$root/target}
-  printf '%s\n' "$where/x86_64-unknown-linux-gnu/agent/standin"
+  printf '%s\n' "$where/x86_64-unknown-linux-gnu/standin/standin"
 }
 
 # claiming VERSION FILE : the stand-in, claiming a version: it reads the end of its own file.
