@@ -141,6 +141,32 @@ fn render_writes_every_file_and_nothing_else() {
     assert_eq!(said(&agent(&["render", "--plan", &plan, "--to", &to])).0, 0);
 }
 
+#[test]
+fn render_shows_kubeadm_s_configuration_without_the_token() {
+    const CLUSTER: &str = r#"
+[cluster]
+name = "pikube"
+endpoint = "cp.pikube.internal:6443"
+[kubernetes]
+version = "1.36"
+repository = "https://packages.example.org/"
+"#;
+    let (folder, path) = root();
+    put(folder.path(), "/plan.toml", &format!("{PLAN}{CLUSTER}"));
+    let (plan, to) = (format!("{path}/plan.toml"), format!("{path}/out"));
+    let (code, stdout, stderr) = said(&agent(&["render", "--plan", &plan, "--to", &to]));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let line = stdout.lines().find(|line| line.contains("kubeadm.yaml")).unwrap();
+    assert!(line.starts_with("0600 /etc/pikube/kubeadm.yaml  ("), "{line}");
+    assert!(line.contains("placeholders"), "{line}");
+    let text = fs::read_to_string(format!("{to}/etc/pikube/kubeadm.yaml")).unwrap();
+    for part in
+        ["abcdef.0123456789abcdef", "192.168.1.21", "v1.36.0", "kind: KubeProxyConfiguration"]
+    {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
 fn report(state: &str, more: &str) -> String {
     format!(
         "{{\"schema\":1,\"node\":\"laperouse\",\"role\":\"master\",\"agent\":\"0.1.0\",\

@@ -248,6 +248,7 @@ fn kubernetes(plan: &FirstbootPlan) -> Vec<File> {
     files.extend(kubelet_units::files().map(|file| when(file, plain)));
     files.extend(runtime::shown(plan));
     files.extend(kubeadm::patch(plan));
+    files.extend(kubeadm::shown(plan));
     files
 }
 

@@ -2,6 +2,7 @@
 //! §3.4, §4.5). Every value comes from a plan that was checked, so that none needs more than its quotes.
 
 mod documents;
+mod shown;
 mod v1beta3;
 mod v1beta4;
 
@@ -9,6 +10,8 @@ use pikube_config::{Cluster, FirstbootPlan, Kubernetes, Role, Swap};
 use zeroize::Zeroizing;
 
 use super::{File, text};
+
+pub use shown::shown;
 
 /// Where the configuration is, while it is needed: it holds the token.
 pub const PATH: &str = "/etc/pikube/kubeadm.yaml";

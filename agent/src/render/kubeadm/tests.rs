@@ -22,12 +22,16 @@ downloads = "https://downloads.example.org"
 cni_plugins = "https://downloads.example.org/cni-{arch}.tgz"
 "#;
 
-fn rendered(changes: &[(&str, &str)], version: &str) -> String {
+fn plan(changes: &[(&str, &str)]) -> FirstbootPlan {
     let text = changes.iter().fold(PLAN.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from}");
         text.replace(from, to)
     });
-    let plan = FirstbootPlan::from_toml(&text).unwrap();
+    FirstbootPlan::from_toml(&text).unwrap()
+}
+
+fn rendered(changes: &[(&str, &str)], version: &str) -> String {
+    let plan = plan(changes);
     let member = Member {
         plan: &plan,
         kubernetes: plan.kubernetes.as_ref().unwrap(),
@@ -82,4 +86,27 @@ fn settings_that_change_it() {
     let plain =
         rendered(&[("image_repository = \"http://registry.example.org:5000/k8s\"", "")], "1.36.4");
     assert!(!plain.contains("imageRepository"));
+}
+
+#[test]
+fn shown_with_placeholders() {
+    let static_address = (
+        "[kubernetes]",
+        "[[network.addresses]]\ninterface = \"eth0\"\naddress = \"192.168.1.21/24\"\n[kubernetes]",
+    );
+    let wifi = ("[[network.addresses]]", "[network]\ninterface = \"wlan0\"\n[[network.addresses]]");
+    let shown = |changes: &[(&str, &str)]| shown(&plan(changes)).unwrap().text().to_owned();
+    // All that differs from the node's own is the time that the token has left.
+    let exact = ("version = \"1.36\"", "version = \"1.36.4\"");
+    for role in [("role", "role"), WORKER, CONTROL_PLANE] {
+        let own = rendered(&[role], "1.36.4").replace("604312s", "604800s");
+        assert_eq!(shown(&[role, exact, static_address]), own);
+    }
+    let unknown = shown(&[]);
+    assert!(unknown.contains("advertiseAddress: \"192.0.2.1\"\n"), "{unknown}");
+    assert!(unknown.contains("kubernetesVersion: \"v1.36.0\"\n"), "{unknown}");
+    // The cluster's interface is another than the one with the static address.
+    assert!(shown(&[static_address, wifi]).contains("advertiseAddress: \"192.0.2.1\"\n"));
+    let bare = "schema = 1\n[node]\nhostname = \"a\"\nrole = \"worker\"\n";
+    assert_eq!(super::shown(&FirstbootPlan::from_toml(bare).unwrap()), None);
 }
