@@ -12,15 +12,19 @@
 //! * [`time_server`]: its clock, for the nodes
 //! * [`ssh`]: logging in to a node from the laptop of a switch
 //! * [`site`]: switch, machine, workshop and person together, for tests of nodes on a network
+//! * [`kubernetes`]: the programs of a real Kubernetes, built from their Go modules
+//! * [`control_plane`]: a real control plane of processes on this computer, from a card's own identity
 //! * [`images`]: the images that `images/build.sh` made
 //! * [`dice`]: chance that can be repeated
 //! * [`needs`]: what a test needs and this computer may not have
 
 pub mod card;
 pub mod cluster;
+pub mod control_plane;
 pub mod dice;
 pub mod images;
 pub mod internet;
+pub mod kubernetes;
 pub mod machine;
 pub mod needs;
 pub mod node;

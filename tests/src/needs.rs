@@ -1,5 +1,6 @@
 //! What a test needs and this computer may not have. A test that cannot run says so in one line; where nodes are
-//! required (`PIKUBE_REQUIRE_NODES=1`, set by `make test`), it fails instead.
+//! required (`PIKUBE_REQUIRE_NODES=1`, set by `make test`), or a real Kubernetes (`PIKUBE_REQUIRE_KUBERNETES=1`), it fails
+//! instead.
 
 use std::fmt;
 use std::io::Write;
@@ -30,11 +31,23 @@ impl std::error::Error for Missing {}
 /// # Panics
 /// Where something is missing and `PIKUBE_REQUIRE_NODES=1`.
 pub fn or_skip<T>(test: &str, needed: Result<T, Missing>) -> Option<T> {
+    unless_required("PIKUBE_REQUIRE_NODES", test, needed)
+}
+
+/// The value, or `None` after a line on standard error that says what was skipped and why.
+///
+/// # Panics
+/// Where something is missing and `variable` is `1`.
+pub(crate) fn unless_required<T>(
+    variable: &str,
+    test: &str,
+    needed: Result<T, Missing>,
+) -> Option<T> {
     let missing = match needed {
         Ok(value) => return Some(value),
         Err(missing) => missing,
     };
-    let required = std::env::var_os("PIKUBE_REQUIRE_NODES").is_some_and(|value| value == "1");
+    let required = std::env::var_os(variable).is_some_and(|value| value == "1");
     assert!(!required, "{test} cannot run: {missing}");
     // Written past the test harness's capture: a skipped test is otherwise a silent one.
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {missing}");

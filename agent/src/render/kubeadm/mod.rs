@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{File, text};
 
-pub use shown::shown;
+pub use shown::{PLACEHOLDER_TOKEN, shown};
 
 /// Where the configuration is, while it is needed: it holds the token.
 pub const PATH: &str = "/etc/pikube/kubeadm.yaml";

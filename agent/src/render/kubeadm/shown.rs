@@ -6,7 +6,7 @@ use super::{Member, PATH};
 use crate::render::{Content, File};
 
 /// In place of the bootstrap token. It has the form of one, so that `kubeadm config validate` takes it.
-pub const TOKEN: &str = "abcdef.0123456789abcdef";
+pub const PLACEHOLDER_TOKEN: &str = "abcdef.0123456789abcdef";
 /// In place of an address that a DHCP server will give the node: one that no network has (RFC 5737, TEST-NET-1).
 const ADDRESS: &str = "192.0.2.1";
 /// In place of what is left of the token's time: a week, as `piflash` gives it.
@@ -26,7 +26,7 @@ pub fn shown(plan: &FirstbootPlan) -> Option<File> {
         cluster,
         version: &version,
         address: address(plan).unwrap_or(ADDRESS),
-        token: TOKEN,
+        token: PLACEHOLDER_TOKEN,
         token_ttl_s: TOKEN_TTL_S,
     };
     Some(File {
@@ -39,12 +39,13 @@ pub fn shown(plan: &FirstbootPlan) -> Option<File> {
     })
 }
 
-/// The static address of the cluster's interface, without its prefix length.
+/// The static address of the cluster's interface, without its prefix length; the node itself takes IPv4 only.
 fn address(plan: &FirstbootPlan) -> Option<&str> {
     let network = &plan.network;
     let found = match &network.interface {
         Some(interface) => network.address_of(interface),
         None => network.addresses.first(),
     };
-    found.and_then(|found| found.address.split('/').next())
+    let address = found?.address.split('/').next()?;
+    address.parse::<std::net::Ipv4Addr>().is_ok().then_some(address)
 }

@@ -54,9 +54,11 @@ pub(super) fn apply(config: &mut Config) -> Result<()> {
             "imageRepository": if version::own_minor() < 25 { "k8s.gcr.io" } else { "registry.k8s.io" },
             "kubernetesVersion": own, "encryptionAlgorithm": "RSA-2048",
             "networking": {"serviceSubnet": "10.96.0.0/12", "dnsDomain": "cluster.local"},
-            "etcd": {"local": {"dataDir": "/var/lib/etcd"}},
         }),
     );
+    if config.cluster.pointer("/etcd/external").is_none_or(Value::is_null) {
+        fill(&mut config.cluster, &json!({"etcd": {"local": {"dataDir": "/var/lib/etcd"}}}));
+    }
     fill(
         &mut config.init,
         &json!({

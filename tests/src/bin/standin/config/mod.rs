@@ -82,6 +82,9 @@ impl Config {
     fn parse(text: &str, purpose: Purpose) -> Result<Self> {
         let mut found: Vec<(&'static str, Value)> = Vec::new();
         let documents = yaml::documents(text).map_err(|error| named(text, error))?;
+        if yaml::has_empty_document(text) {
+            check("", "", &Value::Null)?;
+        }
         for document in documents {
             let of = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default();
             let (api, kind) = (of("apiVersion").to_owned(), of("kind").to_owned());

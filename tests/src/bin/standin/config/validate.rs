@@ -27,7 +27,8 @@ pub(super) fn init(config: &Config) -> Result<()> {
     let mut complaints = Complaints(Vec::new());
     let endpoint = text(&config.cluster, "/controlPlaneEndpoint");
     if !endpoint.is_empty() {
-        let host = match endpoint.contains(':') {
+        // an address of IPv6 without a port is no host with one
+        let host = match endpoint.contains(':') && endpoint.parse::<std::net::IpAddr>().is_err() {
             true => scalars::host_port(endpoint)?.0,
             false => endpoint.to_owned(),
         };
@@ -38,12 +39,8 @@ pub(super) fn init(config: &Config) -> Result<()> {
         }
     }
     registration(&config.init, &mut complaints);
-    let port = config.init.pointer("/localAPIEndpoint/bindPort").and_then(Value::as_i64);
-    if let Some(port) = port.filter(|port| !(0..=65535).contains(port)) {
-        complaints.0.push(format!(
-            "localAPIEndpoint.bindPort: Invalid value: {port}: port number is not valid"
-        ));
-    }
+    port(&config.init, "localAPIEndpoint.bindPort", &mut complaints);
+    certificate_key(&config.init, "certificateKey", &mut complaints);
     for (at, token) in list(&config.init, "/bootstrapTokens").iter().enumerate() {
         bootstrap_token(token, &format!("bootstrapTokens.{at}"), &mut complaints);
     }
@@ -54,9 +51,17 @@ pub(super) fn init(config: &Config) -> Result<()> {
 fn cluster(cluster: &Value, complaints: &mut Complaints) {
     for (name, is_needed) in [("serviceSubnet", true), ("podSubnet", false)] {
         let subnets = text(cluster, &format!("/networking/{name}"));
-        for subnet in subnets.split(',').filter(|subnet| is_needed || !subnet.is_empty()) {
-            if scalars::cidr(subnet).is_none() {
-                complaints.add(&format!("networking.{name}"), subnets, "couldn't parse subnet");
+        if subnets.is_empty() && !is_needed {
+            continue;
+        }
+        let path = format!("networking.{name}");
+        let parsed: Vec<_> = subnets.split(',').map(scalars::cidr).collect();
+        if parsed.contains(&None) {
+            complaints.add(&path, subnets, "couldn't parse subnet");
+        } else if parsed.len() > 1 {
+            let families = parsed.iter().flatten().map(|(address, _)| address.is_ipv4());
+            if parsed.len() > 2 || families.collect::<std::collections::BTreeSet<_>>().len() < 2 {
+                complaints.add(&path, subnets, "expected one (IPv4 or IPv6) CIDR or two CIDRs from each family for dual-stack networking");
             }
         }
     }
@@ -65,16 +70,13 @@ fn cluster(cluster: &Value, complaints: &mut Complaints) {
     if let Some(why) = scalars::subdomain(domain) {
         complaints.add("networking.dnsDomain", domain, why);
     }
-    for name in list(cluster, "/apiServer/certSANs").iter().filter_map(Value::as_str) {
-        let plain = name.strip_prefix("*.").unwrap_or(name);
-        if let Some(why) = scalars::subdomain(plain)
-            && name.parse::<std::net::IpAddr>().is_err()
-        {
-            let why = format!(
-                "altname is not a valid IP address, DNS label or a DNS label with subdomain wildcards: {why}"
-            );
-            complaints.add("apiServer.certSANs", name, &why);
-        }
+    for owner in ["apiServer.certSANs", "etcd.local.serverCertSANs", "etcd.local.peerCertSANs"] {
+        names(cluster, owner, complaints);
+    }
+    etcd(cluster, complaints);
+    let images = text(cluster, "/imageRepository");
+    if images.contains("://") || images.contains(' ') {
+        complaints.add("imageRepository", images, "invalid image repository format");
     }
     let algorithm = text(cluster, "/encryptionAlgorithm");
     let known = ["ECDSA-P256", "ECDSA-P384", "RSA-2048", "RSA-3072", "RSA-4096"];
@@ -85,12 +87,9 @@ fn cluster(cluster: &Value, complaints: &mut Complaints) {
         );
         complaints.add("encryptionAlgorithm", algorithm, &why);
     }
-    let folder = text(cluster, "/certificatesDir");
-    if !folder.starts_with('/') {
-        complaints.add("certificatesDir", folder, "path is not absolute");
-    }
+    absolute(cluster, "certificatesDir", "path is not absolute", complaints);
     let gates = [
-        "ControlPlaneKubeletLocalMode",
+        if crate::version::own_minor() < 36 { "ControlPlaneKubeletLocalMode" } else { "" },
         "NodeLocalCRISocket",
         "PublicKeysECDSA",
         "RootlessControlPlane",
@@ -114,6 +113,59 @@ fn cluster(cluster: &Value, complaints: &mut Complaints) {
     }
 }
 
+/// Names for which a certificate is made.
+fn names(cluster: &Value, path: &str, complaints: &mut Complaints) {
+    let pointer = format!("/{}", path.replace('.', "/"));
+    for name in list(cluster, &pointer).iter().filter_map(Value::as_str) {
+        let plain = name.strip_prefix("*.").unwrap_or(name).to_lowercase();
+        if let Some(why) = scalars::subdomain(&plain)
+            && name.parse::<std::net::IpAddr>().is_err()
+        {
+            let why = format!(
+                "altname is not a valid IP address, DNS label or a DNS label with subdomain wildcards: {why}"
+            );
+            complaints.add(path, name, &why);
+        }
+    }
+}
+
+fn etcd(cluster: &Value, complaints: &mut Complaints) {
+    let part = |name: &str| cluster["etcd"].get(name).filter(|part| !part.is_null());
+    if part("local").is_some() && part("external").is_some() {
+        complaints.add("etcd", "", ".Etcd.Local and .Etcd.External are mutually exclusive");
+    } else if let Some(external) = part("external") {
+        if list(external, "/endpoints").is_empty() {
+            complaints.add("etcd.external.endpoints", "", "at least one endpoint must be specified");
+        }
+    } else {
+        absolute(cluster, "etcd.local.dataDir", "path is not absolute", complaints);
+    }
+}
+
+fn absolute(owner: &Value, path: &str, why: &str, complaints: &mut Complaints) {
+    let value = text(owner, &format!("/{}", path.replace('.', "/")));
+    if !value.starts_with('/') {
+        complaints.add(path, value, why);
+    }
+}
+
+/// The key with which uploaded certificates are encrypted.
+fn certificate_key(owner: &Value, path: &str, complaints: &mut Complaints) {
+    let key = text(owner, &format!("/{}", path.replace('.', "/")));
+    if key.is_empty() {
+        return;
+    }
+    if let Some(bad) = key.chars().find(|letter| !letter.is_ascii_hexdigit()) {
+        let why = format!("certificate key decoding error: encoding/hex: invalid byte: {bad:?}");
+        complaints.add(path, key, &why);
+    } else if key.len() % 2 == 1 {
+        let why = "certificate key decoding error: encoding/hex: odd length hex string";
+        complaints.add(path, key, why);
+    } else if key.len() != 64 {
+        complaints.add(path, key, "invalid certificate key length. Must be a hex encoded 32 bytes");
+    }
+}
+
 /// Networks large enough, and services' not too large.
 fn sizes(cluster: &Value, complaints: &mut Complaints) {
     let services = text(cluster, "/networking/serviceSubnet");
@@ -129,12 +181,12 @@ fn sizes(cluster: &Value, complaints: &mut Complaints) {
         }
     }
     let pods = text(cluster, "/networking/podSubnet");
-    if let Some((std::net::IpAddr::V4(_), bits)) = scalars::cidr(pods)
-        && bits > 24
-    {
-        let why = format!(
-            "the size of pod subnet with mask {bits} is smaller than the size of node subnet with mask 24"
-        );
+    if let Some((std::net::IpAddr::V4(_), bits)) = scalars::cidr(pods) {
+        let why = match bits {
+            ..8 => format!("pod subnet mask ({bits}) and node-mask (24) difference is greater than 16"),
+            8..=24 => return,
+            _ => format!("the size of pod subnet with mask {bits} is smaller than the size of node subnet with mask 24"),
+        };
         complaints.add("networking.podSubnet", pods, &why);
     }
 }
@@ -146,10 +198,7 @@ fn registration(owner: &Value, complaints: &mut Complaints) {
     } else if let Some(why) = scalars::subdomain(name) {
         complaints.add("nodeRegistration.name", name, why);
     }
-    let policy = text(owner, "/nodeRegistration/imagePullPolicy");
-    if !["", "Always", "IfNotPresent", "Never"].contains(&policy) {
-        complaints.add("nodeRegistration.imagePullPolicy", policy, "invalid pull policy");
-    }
+    pull_policy(owner, complaints);
     let ignored = list(owner, "/nodeRegistration/ignorePreflightErrors");
     let is_all =
         ignored.iter().filter_map(Value::as_str).any(|name| name.eq_ignore_ascii_case("all"));
@@ -161,6 +210,20 @@ fn registration(owner: &Value, complaints: &mut Complaints) {
         );
     }
     arguments(owner, "/nodeRegistration/kubeletExtraArgs", complaints);
+}
+
+fn pull_policy(owner: &Value, complaints: &mut Complaints) {
+    let policy = text(owner, "/nodeRegistration/imagePullPolicy");
+    if !["", "Always", "IfNotPresent", "Never"].contains(&policy) {
+        complaints.add("nodeRegistration.imagePullPolicy", policy, "invalid pull policy");
+    }
+}
+
+fn port(owner: &Value, path: &str, complaints: &mut Complaints) {
+    let port = owner.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_i64);
+    if let Some(port) = port.filter(|port| !(0..=65535).contains(port)) {
+        complaints.0.push(format!("{path}: Invalid value: {port}: port number is not valid"));
+    }
 }
 
 fn arguments(owner: &Value, pointer: &str, complaints: &mut Complaints) {
@@ -223,19 +286,16 @@ pub(super) fn join(join: &Value) -> Result<()> {
     if !token.is_empty() && scalars::token(token).is_err() {
         complaints.add("discovery.tlsBootstrapToken", token, "the bootstrap token is invalid");
     }
-    let certificate_key = text(join, "/controlPlane/certificateKey");
-    if !certificate_key.is_empty() && certificate_key.len() != 64 {
-        complaints.add(
-            "controlPlane.certificateKey",
-            certificate_key,
-            "invalid certificate key length. Must be a hex encoded 32 bytes",
-        );
-    }
+    certificate_key(join, "controlPlane.certificateKey", &mut complaints);
+    port(join, "controlPlane.localAPIEndpoint.bindPort", &mut complaints);
+    let why = "the ca certificate path must be an absolute path";
+    absolute(join, "caCertPath", why, &mut complaints);
     if !Value::is_null(join.get("nodeRegistration").unwrap_or(&Value::Null)) {
         let name = text(join, "/nodeRegistration/name").to_lowercase();
         if let Some(why) = scalars::subdomain(&name).filter(|_| !name.is_empty()) {
             complaints.add("nodeRegistration.name", &name, why);
         }
+        pull_policy(join, &mut complaints);
         arguments(join, "/nodeRegistration/kubeletExtraArgs", &mut complaints);
     }
     complaints.end()
@@ -249,6 +309,8 @@ fn discovery(bootstrap: &Value, complaints: &mut Complaints) {
     } else if !endpoint.contains(':') {
         // the port itself is only looked at when it is dialled
         complaints.add(path, endpoint, &format!("address {endpoint}: missing port in address"));
+    } else if !endpoint.starts_with('[') && endpoint.matches(':').count() > 1 {
+        complaints.add(path, endpoint, &format!("address {endpoint}: too many colons in address"));
     }
     let hashes = list(bootstrap, "/caCertHashes");
     let is_unsafe = bootstrap.get("unsafeSkipCAVerification").and_then(Value::as_bool);

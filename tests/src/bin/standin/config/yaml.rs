@@ -29,6 +29,30 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>> {
     Ok(values?.into_iter().filter(|value| !value.is_null()).collect())
 }
 
+/// Whether a document is there that holds nothing: what is before the first separator may be nothing, and what is after the
+/// last; a separator right after another, or nothing but one, is a document (apimachinery, `YAMLReader`).
+pub(crate) fn has_empty_document(text: &str) -> bool {
+    let mut document: Vec<&str> = Vec::new();
+    let is_empty = |document: &[&str]| {
+        let is_nothing = |line: &&str| {
+            let line = line.trim();
+            line.is_empty() || line.starts_with('#') || line.starts_with("---")
+        };
+        !document.is_empty() && document.iter().all(is_nothing)
+    };
+    for line in text.lines() {
+        if line.trim_end() == "---" && !document.is_empty() {
+            if is_empty(&document) {
+                return true;
+            }
+            document.clear();
+            continue;
+        }
+        document.push(line);
+    }
+    is_empty(&document)
+}
+
 /// Scalars are left as they stand: what a plain one means is decided by YAML 1.1, as Go's library does.
 fn load(text: &str) -> Result<Vec<Yaml<'_>>, ScanError> {
     let mut loader: YamlLoader<'_, Yaml<'_>> = YamlLoader::default();
