@@ -1,6 +1,7 @@
-//! `piflash kubeconfig`, judged by Debian's kubectl: read, merged, and used against an API server's TLS.
+//! `piflash kubeconfig`, judged by Debian's kubectl: read and merged. `native/` uses it with the real kubectl and a real
+//! API server.
 //!
-//! Rung 1: files and a local port, no root; fetches a package the first time.
+//! Rung 1: files, no root; fetches a package the first time.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 #[path = "support/desk.rs"]
@@ -10,17 +11,11 @@ mod kubectl;
 mod support;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::thread;
 
-use desk::{Desk, fails, good, said};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use desk::{Desk, fails, good};
 
 fn with(program: &Path, config: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
@@ -181,96 +176,4 @@ fn what_would_lose_something_is_refused() {
     fs::remove_file(lock).unwrap();
     let folder = fs::read_dir(config.parent().unwrap()).unwrap().count();
     assert_eq!(folder, 1, "nothing is left beside it");
-}
-
-/// An API server as far as TLS goes: its certificate is of the cluster's CA, and so is every client's.
-fn api_server(
-    desk: &Desk,
-    cluster: &str,
-    connections: usize,
-) -> (u16, thread::JoinHandle<Vec<bool>>) {
-    let state = |name: &str| desk.state(&format!("{cluster}/{name}"));
-    let ca = CertificateDer::from_pem_slice(state("ca.crt").as_bytes()).unwrap();
-    let mut issuer = rcgen::CertificateParams::default();
-    issuer.distinguished_name = rcgen::DistinguishedName::new();
-    issuer.distinguished_name.push(rcgen::DnType::CommonName, "kubernetes");
-    let issuer = rcgen::Issuer::new(issuer, rcgen::KeyPair::from_pem(&state("ca.key")).unwrap());
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names = ["laperouse".to_owned(), format!("cp.{cluster}.internal")];
-    let leaf = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(ca).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(
-        Arc::new(roots),
-        provider.clone(),
-    );
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(clients.build().unwrap())
-        .with_single_cert(
-            vec![leaf.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serve = move || {
-        let answer = |_: usize| {
-            let (stream, _) = listener.accept().unwrap();
-            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-            let mut stream = rustls::StreamOwned::new(connection, stream);
-            let mut request = [0; 4096];
-            let Ok(len) = stream.read(&mut request) else { return false };
-            let asked = String::from_utf8_lossy(&request[..len]).starts_with("GET /version");
-            let client = stream.conn.peer_certificates().unwrap()[0].to_vec();
-            let group = b"kubeadm:cluster-admins";
-            let body = r#"{"major":"1","minor":"36"}"#;
-            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
-            let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len());
-            stream.conn.send_close_notify();
-            let _ = stream.flush();
-            asked && client.windows(group.len()).any(|part| part == group)
-        };
-        (0..connections).map(answer).collect()
-    };
-    (port, thread::spawn(serve))
-}
-
-#[test]
-fn kubectl_gets_in_with_it_and_with_no_other() {
-    let Some(kubectl) = kubectl::kubectl() else { return };
-    let desk = Desk::new();
-    desk.write(&["--hostname", "laperouse", "a.img"]);
-    desk.write(&["--cluster", "other", "--hostname", "laperouse", "b.img"]);
-    let (port, server) = api_server(&desk, "pikube", 1);
-    let kubeconfig = |cluster: &str, port: u16| {
-        let server = format!("127.0.0.1:{port}");
-        let text =
-            good(&mut desk.piflash(&["kubeconfig", "--cluster", cluster, "--server", &server]));
-        fs::write(desk.path(cluster), text).unwrap();
-        desk.path(cluster)
-    };
-    let version = ["get", "--raw", "/version"];
-    let own = kubeconfig("pikube", port);
-    assert!(good(&mut with(&kubectl, &own, &version)).contains("36"));
-    assert_eq!(server.join().unwrap(), [true]);
-    // The other cluster's file: its CA does not know the server.
-    let (port, server) = api_server(&desk, "pikube", 1);
-    let output = with(&kubectl, &kubeconfig("other", port), &version).output().unwrap();
-    assert!(!output.status.success() && said(&output).contains("x509"), "{}", said(&output));
-    assert_eq!(server.join().unwrap(), [false]);
-    // And where it trusts the server blindly, the server does not know it.
-    let (port, server) = api_server(&desk, "pikube", 1);
-    let text = fs::read_to_string(kubeconfig("other", port)).unwrap();
-    let lines = text.lines().filter(|line| !line.contains("certificate-authority-data"));
-    let blind = lines.collect::<Vec<_>>().join("\n");
-    let blind = blind
-        .replace("    tls-server-name: cp.other.internal", "    insecure-skip-tls-verify: true");
-    fs::write(desk.path("blind"), blind).unwrap();
-    let output = with(&kubectl, &desk.path("blind"), &version).output().unwrap();
-    assert!(!output.status.success(), "{}", said(&output));
-    assert_eq!(server.join().unwrap(), [false]);
 }

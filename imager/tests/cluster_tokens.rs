@@ -1,27 +1,28 @@
-//! Tokens of a cluster that is up, through a stand-in of its API server.
+//! Tokens of a cluster that is up: through a real API server where there is one, else through a stand-in, which also is
+//! what no real one can be.
 //!
-//! Rung 1: files and a local port, no root.
+//! Rung 1: files and local ports, no root.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 #[path = "support/api.rs"]
 mod api;
+#[path = "support/api_server.rs"]
+mod api_server;
 #[path = "support/desk.rs"]
 mod desk;
 mod support;
 
 use std::fs;
 
-use api::ApiServer;
+use api::StandIn;
+use api_server::ApiServer;
 use desk::{Desk, fails, good, said};
 
-const NAMES: [&str; 2] = ["laperouse", "cp.pikube.internal"];
-
-/// A cluster with a master, whose API server answers.
-fn cluster() -> (Desk, ApiServer) {
+/// A cluster with a master.
+fn cluster() -> Desk {
     let desk = Desk::new();
     desk.write(&["--hostname", "laperouse", "a.img"]);
-    let server = ApiServer::start(&desk, "pikube", &NAMES);
-    (desk, server)
+    desk
 }
 
 fn token(desk: &Desk) -> (String, String) {
@@ -48,9 +49,11 @@ fn on_card(desk: &Desk, card: &str) -> Option<String> {
 
 #[test]
 fn tokens_are_made_listed_and_taken_back() {
-    let (desk, server) = cluster();
+    let desk = cluster();
+    let server = ApiServer::start("tokens", &desk, "a.img");
     let (first, _) = token(&desk);
-    let at = ["--server", &server.address];
+    let address = server.address();
+    let at = ["--server", &address];
     let call = |args: &[&str]| {
         let mut command = desk.piflash(&["token"]);
         command.args(args).args(at);
@@ -99,7 +102,7 @@ fn tokens_are_made_listed_and_taken_back() {
     );
     let told = said(&call(&["revoke", id(&third)]).output().unwrap());
     assert!(told.contains("the next card gets a new one") && server.ids().is_empty(), "{told}");
-    desk.write(&["--hostname", "sloop", "--server", &server.address, "c.img"]);
+    desk.write(&["--hostname", "sloop", "--server", &address, "c.img"]);
     assert_eq!(server.ids(), [id(&token(&desk).0)]);
     fails(
         &mut desk.piflash(&["token", "list", "--cluster", "nowhere"]),
@@ -110,17 +113,20 @@ fn tokens_are_made_listed_and_taken_back() {
 
 #[test]
 fn a_worker_gets_a_new_token_when_the_old_one_has_run_out() {
-    let (desk, server) = cluster();
+    let desk = cluster();
+    let server = ApiServer::start("a worker's token", &desk, "a.img");
     desk.write(&["--hostname", "fregate", "b.img"]);
     let (old, _) = token(&desk);
     expire(&desk);
-    let (at, server_option) = (server.address.as_str(), "--server");
+    let address = server.address();
+    let (at, server_option) = (address.as_str(), "--server");
     // Looking asks nobody.
-    let args = ["--hostname", "sloop", "--dry-run", server_option, at, "c.img"];
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unasked = nobody.local_addr().unwrap().to_string();
+    let args = ["--hostname", "sloop", "--dry-run", server_option, &unasked, "c.img"];
     let told = said(&desk.writing(&args).output().unwrap());
-    assert!(
-        told.contains("a new one will be made") && server.state.lock().unwrap().requests.is_empty()
-    );
+    nobody.set_nonblocking(true).unwrap();
+    assert!(told.contains("a new one will be made") && nobody.accept().is_err(), "{told}");
     let output =
         desk.writing(&["--hostname", "sloop", server_option, at, "c.img"]).output().unwrap();
     let (new, expires) = token(&desk);
@@ -176,7 +182,7 @@ fn a_worker_gets_a_new_token_when_the_old_one_has_run_out() {
 
 #[test]
 fn what_the_api_server_may_be_and_the_ways_out() {
-    let (desk, server) = cluster();
+    let desk = cluster();
     desk.write(&["--cluster", "other", "--hostname", "laperouse", "o.img"]);
     expire(&desk);
     let kept = desk.state("pikube/token.toml");
@@ -193,22 +199,23 @@ fn what_the_api_server_may_be_and_the_ways_out() {
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     write(&closed, &["reaching the API server", "Connection refused", "is the master up"]);
     write("nowhere.invalid", &["finding the address of `nowhere.invalid`"]);
-    let stranger = ApiServer::start(&desk, "other", &NAMES);
-    write(&stranger.address, &["its certificate is not of this cluster's CA"]);
-    assert!(stranger.state.lock().unwrap().requests.is_empty());
-    let renamed = ApiServer::start(&desk, "pikube", &["cp.other.internal"]);
-    write(&renamed.address, &["its certificate is not for `cp.pikube.internal`"]);
-    server.state.lock().unwrap().forbids = true;
-    write(&server.address, &["says 403: secrets is forbidden", "wait until the master is done"]);
-    server.state.lock().unwrap().forbids = false;
-    let strange = ApiServer::with_clients(&desk, "pikube", &NAMES, "other");
-    write(&strange.address, &["does not know the cluster's administrator", "--cluster NAME"]);
-    assert!(strange.state.lock().unwrap().requests.is_empty());
+    // What gets through TLS is asked for tokens, and would have one afterwards.
+    let refused = |server: &StandIn, words: &[&str]| {
+        write(&server.address, words);
+        assert_eq!(server.list()["items"].as_array().unwrap().len(), 0);
+    };
+    let names = ["laperouse", "cp.pikube.internal"];
+    let stranger = StandIn::start(&desk, "other", &names, "other");
+    refused(&stranger, &["its certificate is not of this cluster's CA"]);
+    let renamed = StandIn::start(&desk, "pikube", &["cp.other.internal"], "pikube");
+    refused(&renamed, &["its certificate is not for `cp.pikube.internal`"]);
+    let strange = StandIn::start(&desk, "pikube", &names, "other");
+    refused(&strange, &["does not know the cluster's administrator", "--cluster NAME"]);
 }
 
 #[test]
 fn a_token_of_kubeadm_is_handed_in_by_a_file() {
-    let (desk, _) = cluster();
+    let desk = cluster();
     expire(&desk);
     let args = ["--hostname", "sloop", "--token-file", "token", "c.img"];
     fs::write(desk.path("token"), "swordfish\n").unwrap();

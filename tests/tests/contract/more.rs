@@ -78,17 +78,8 @@ pub fn cases() -> Vec<String> {
         .map(init),
     );
     cases.extend(
-        [
-            "0.0.0.0",
-            "127.0.0.1",
-            "224.0.0.1",
-            "fd00::1",
-            "'::1'",
-            "10.0.0.1.5",
-            "''",
-            "10.0.0.1/24",
-        ]
-        .map(|address| format!("{}{CLUSTER}", INIT.replace("10.0.0.1", address))),
+        ["224.0.0.1", "fd00::1", "10.0.0.1.5", "10.0.0.1/24"]
+            .map(|address| format!("{}{CLUSTER}", INIT.replace("10.0.0.1", address))),
     );
     cases.extend(
         [

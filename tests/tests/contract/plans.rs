@@ -104,7 +104,7 @@ fn shown(text: &str) -> String {
 }
 
 /// `kubeadm.yaml` of every role with every option, and with all that go together, each under its name; the plan names the
-/// patch version, or only the minor one.
+/// patch version, and where nothing else is asked for also only the minor one.
 pub fn rendered(version: &str) -> Vec<(String, String)> {
     let version = version.trim_start_matches('v');
     let minor = version.rsplit_once('.').unwrap().0;
@@ -118,7 +118,8 @@ pub fn rendered(version: &str) -> Vec<(String, String)> {
     let mut rendered = Vec::new();
     for (option, changes) in options {
         for role in ROLES {
-            for version in [version, minor] {
+            let versions = if changes.is_empty() { &[version, minor][..] } else { &[version][..] };
+            for version in versions {
                 let text = changes.iter().fold(plan(role, version), |text, (from, to)| {
                     assert!(text.contains(from), "{from}");
                     text.replacen(from, to, 1)

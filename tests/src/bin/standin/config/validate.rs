@@ -135,7 +135,11 @@ fn etcd(cluster: &Value, complaints: &mut Complaints) {
         complaints.add("etcd", "", ".Etcd.Local and .Etcd.External are mutually exclusive");
     } else if let Some(external) = part("external") {
         if list(external, "/endpoints").is_empty() {
-            complaints.add("etcd.external.endpoints", "", "at least one endpoint must be specified");
+            complaints.add(
+                "etcd.external.endpoints",
+                "",
+                "at least one endpoint must be specified",
+            );
         }
     } else {
         absolute(cluster, "etcd.local.dataDir", "path is not absolute", complaints);
@@ -183,9 +187,13 @@ fn sizes(cluster: &Value, complaints: &mut Complaints) {
     let pods = text(cluster, "/networking/podSubnet");
     if let Some((std::net::IpAddr::V4(_), bits)) = scalars::cidr(pods) {
         let why = match bits {
-            ..8 => format!("pod subnet mask ({bits}) and node-mask (24) difference is greater than 16"),
+            ..8 => {
+                format!("pod subnet mask ({bits}) and node-mask (24) difference is greater than 16")
+            }
             8..=24 => return,
-            _ => format!("the size of pod subnet with mask {bits} is smaller than the size of node subnet with mask 24"),
+            _ => format!(
+                "the size of pod subnet with mask {bits} is smaller than the size of node subnet with mask 24"
+            ),
         };
         complaints.add("networking.podSubnet", pods, &why);
     }
