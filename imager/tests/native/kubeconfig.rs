@@ -83,7 +83,7 @@ fn nobody_is_in_with_another_cluster_s_certificate() {
     fs::write(&config, blind.replace(name, "    insecure-skip-tls-verify: true")).unwrap();
     let output = kubectl(&desk, VERSION, &["get", "nodes"]).output().unwrap();
     let told = said(&output);
-    assert!(!output.status.success() && told.contains("Unauthorized"), "{told}");
+    assert!(!output.status.success() && told.contains("You must be logged in"), "{told}");
 }
 
 #[test]

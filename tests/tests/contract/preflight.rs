@@ -33,8 +33,12 @@ ip link set pikube-test0 up
 ip link set pikube-test1 up
 ip route add default via 192.168.1.1
 echo 1 >/proc/sys/net/ipv4/ip_forward
+occupy() {
+    perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => "0.0.0.0", LocalPort => shift) or die; $| = 1; print "\n"; sleep' "$1" >/etc/occupied &
+    until [ -s /etc/occupied ]; do sleep 0.1; done
+}
 eval "$CASE"
-exec "$@"
+"$@"
 "#;
 
 /// A condition: its name, and the shell that makes it.
@@ -45,10 +49,10 @@ const CONDITIONS: &[(&str, &str)] = &[
         "printf '%s\\n' \"$(cat /etc/no-swaps)\" '/dev/zram0 partition 1000 0 100' >/etc/swaps; umount /proc/swaps; mount --bind /etc/swaps /proc/swaps",
     ),
     ("no forwarding", "echo 0 >/proc/sys/net/ipv4/ip_forward"),
-    ("API server's port", "python3 -m http.server 6443 >/dev/null 2>&1 & sleep 1"),
-    ("kubelet's port", "python3 -m http.server 10250 >/dev/null 2>&1 & sleep 1"),
-    ("etcd's port", "python3 -m http.server 2379 >/dev/null 2>&1 & sleep 1"),
-    ("manager's port", "python3 -m http.server --bind 127.0.0.1 10257 >/dev/null 2>&1 & sleep 1"),
+    ("API server's port", "occupy 6443"),
+    ("kubelet's port", "occupy 10250"),
+    ("etcd's port", "occupy 2379"),
+    ("manager's port", "occupy 10257"),
     ("a manifest", "touch /etc/kubernetes/manifests/kube-apiserver.yaml"),
     (
         "all manifests",
@@ -69,7 +73,7 @@ const CONDITIONS: &[(&str, &str)] = &[
 ];
 
 /// Checks that depend on this machine's own kernel and service manager, which no case provokes.
-const OF_THE_MACHINE: [&str; 2] = ["SystemVerification", "Service-Kubelet"];
+const OF_THE_MACHINE: [&str; 3] = ["SystemVerification", "Service-Kubelet", "Service-kubelet"];
 
 /// `[ERROR Swap]`, `[WARNING Hostname]`: which checks have failed.
 fn marks(said: &str) -> BTreeSet<String> {

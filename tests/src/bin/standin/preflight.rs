@@ -223,16 +223,17 @@ fn kubelet(found: &mut Findings) {
             }
         }
     }
+    let service = if version::own_minor() < 36 { "Service-Kubelet" } else { "Service-kubelet" };
     match processes::run("systemctl", &["is-enabled", "kubelet"]) {
         Ok(_) => {}
         Err(error)
             if format!("{error:#}").contains("not-found")
                 || format!("{error:#}").contains("No such file") =>
         {
-            found.warn("Service-Kubelet", "kubelet service does not exist");
+            found.warn(service, "kubelet service does not exist");
         }
         Err(_) => found.warn(
-            "Service-Kubelet",
+            service,
             "kubelet service is not enabled, please run 'systemctl enable kubelet.service'",
         ),
     }
@@ -263,6 +264,10 @@ fn runtime(config: &Config, found: &mut Findings) {
             "could not connect to the container runtime: failed to create new CRI runtime service"
         };
         found.fail("CRI", format!("{head}: {error:#}"));
+        if version::own_minor() >= 36 {
+            // the check beside it connects anew
+            found.fail("ContainerRuntimeVersion", format!("{head}: {error:#}"));
+        }
         return;
     }
     match runtime.tells_its_config() {
