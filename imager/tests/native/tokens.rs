@@ -101,7 +101,6 @@ fn a_token_lets_nodes_in_until_it_is_taken_back() {
         signature(&plane, &second[..6]).is_none().then_some(())
     });
     assert!(bearer(&plane, &first, &version).0);
-    fails(&mut call(&desk, &plane, &["revoke", &second[..6]]), 3, &["has no token"]);
 }
 
 #[test]
