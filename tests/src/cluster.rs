@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::images;
-use crate::internet::Internet;
+use crate::internet::{Internet, Kubernetes};
+use crate::machine::pc::{self, Pc};
 use crate::machine::uml::Uml;
 use crate::machine::{Machine as _, Powered, Running};
 use crate::needs::{self, Missing};
@@ -39,6 +40,7 @@ pub struct Cluster {
     state: TempDir,
     /// Name of the test, for the logs.
     test: String,
+    kubernetes: Kubernetes,
 }
 
 /// What a member of a cluster is made of.
@@ -64,12 +66,20 @@ pub struct Member {
     name: String,
     address: Option<String>,
     cable: Cable,
-    machine: Uml,
+    machine: Computer,
     logs: PathBuf,
 }
 
+/// What a member runs on.
+#[derive(Debug, Clone)]
+enum Computer {
+    Uml(Uml),
+    Pc(Pc),
+}
+
 impl Cluster {
-    /// A place for a cluster; `None` where this computer cannot have one, after a line that says why.
+    /// A place for a cluster of stand-ins in User Mode Linux; `None` where this computer cannot have one, after a line that
+    /// says why.
     ///
     /// # Errors
     /// When the network or its servers cannot be made.
@@ -77,16 +87,34 @@ impl Cluster {
     /// # Panics
     /// As [`needs::or_skip`].
     pub fn new(test: &str) -> Result<Option<Self>> {
-        let needed =
-            Switch::needs().and_then(|()| Person::needs()).and_then(|()| Internet::needs());
+        Self::of(test, Kubernetes::StandIns)
+    }
+
+    /// The same for a real Kubernetes, on computers of QEMU.
+    ///
+    /// # Errors
+    /// As [`Cluster::new`].
+    ///
+    /// # Panics
+    /// As [`needs::or_skip`].
+    pub fn real(test: &str) -> Result<Option<Self>> {
+        Self::of(test, Kubernetes::Real)
+    }
+
+    fn of(test: &str, kubernetes: Kubernetes) -> Result<Option<Self>> {
+        let computers = || if kubernetes == Kubernetes::Real { Pc::needs() } else { Ok(()) };
+        let needed = Switch::needs()
+            .and_then(|()| Person::needs())
+            .and_then(|()| Internet::needs(kubernetes))
+            .and_then(|()| computers());
         if needs::or_skip(test, needed).is_none() {
             return Ok(None);
         }
         let switch = Switch::new()?;
-        let internet = Internet::of(&switch)?;
+        let internet = Internet::of(&switch, kubernetes)?;
         let state = tempfile::Builder::new().prefix("pikube-test-cluster").tempdir()?;
         let test = test.to_owned();
-        Ok(Some(Self { internet, switch, person: Person::new()?, state, test }))
+        Ok(Some(Self { internet, switch, person: Person::new()?, state, test, kubernetes }))
     }
 
     /// Writes the card of a member with these further options, and finds a machine for it. The first one of a cluster is
@@ -115,7 +143,12 @@ impl Cluster {
             .join("target/tmp/pikube-test-consoles/cluster")
             .join(&self.test)
             .join(seat.name);
-        let machine = Uml::new(seat.memory_mib, &logs)?.plugged_into(cable.clone());
+        let machine = match self.kubernetes {
+            Kubernetes::StandIns => {
+                Computer::Uml(Uml::new(seat.memory_mib, &logs)?.plugged_into(cable.clone()))
+            }
+            Kubernetes::Real => Computer::Pc(Pc::new(seat.memory_mib, &logs, cable.clone())?),
+        };
         let address = seat.address.map(str::to_owned);
         Ok(Member { node, name: seat.name.to_owned(), address, cable, machine, logs })
     }
@@ -124,7 +157,11 @@ impl Cluster {
     fn workshop(&self, image: &str) -> Result<Workshop, Missing> {
         let catalogue =
             self.internet.catalogue().map_err(|error| Missing::new(error, "disk full?"))?;
-        Ok(Workshop::new(images::image(image), "amd64")?
+        let image = match self.kubernetes {
+            Kubernetes::StandIns => images::image(image),
+            Kubernetes::Real => pc::image(image),
+        };
+        Ok(Workshop::new(image, "amd64")?
             .with("PIKUBE_STATE_DIR", self.state.path().join("state"))
             .with("PIKUBE_KUBERNETES", catalogue))
     }
@@ -287,12 +324,27 @@ impl Member {
     /// # Errors
     /// When it cannot be started.
     pub fn boot(&self) -> Result<Running> {
-        self.machine.boot(self.node.card())
+        match &self.machine {
+            Computer::Uml(machine) => machine.boot(self.node.card()),
+            Computer::Pc(machine) => machine.boot(self.node.card()),
+        }
     }
 
     /// Switches its machine on.
     #[must_use]
     pub fn power_on(&self) -> Powered {
-        Powered::on(self.machine.clone(), self.node.card())
+        match self.machine.clone() {
+            Computer::Uml(machine) => Powered::on(machine, self.node.card()),
+            Computer::Pc(machine) => Powered::on(machine, self.node.card()),
+        }
+    }
+
+    /// What kind of computer it runs on, for a person who reads times.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.machine {
+            Computer::Uml(_) => "User Mode Linux",
+            Computer::Pc(machine) => machine.kind(),
+        }
     }
 }

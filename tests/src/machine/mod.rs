@@ -3,6 +3,7 @@
 
 mod config_txt;
 mod console;
+pub mod pc;
 mod power;
 mod process;
 pub mod qemu;

@@ -257,6 +257,17 @@ impl Cable {
         format!("vec0:transport=tap,ifname={},mac={}", self.tap, self.mac)
     }
 
+    /// What QEMU calls this cable on its command line: a network card that it ends in.
+    pub(crate) fn qemu_arguments(&self) -> [String; 4] {
+        [
+            "-netdev".to_owned(),
+            format!("tap,id=cable,ifname={},script=no,downscript=no", self.tap),
+            "-device".to_owned(),
+            // without a ROM: nothing boots from here
+            format!("virtio-net-pci,netdev=cable,romfile=,mac={}", self.mac),
+        ]
+    }
+
     /// A command that will run where this cable is.
     pub(crate) fn command(&self, program: &str) -> Command {
         inside(&self.namespace, program)
