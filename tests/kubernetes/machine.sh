@@ -66,7 +66,7 @@ for image in "$@"; do
     commands "$kernel/root" > "$work/commands"
     (cd "$kernel/root" && debugfs -w -f "$work/commands" "$work/image?offset=$offset") > "$work/log" 2>&1
     # directories that are there already are no error
-    ! grep -vE '^(debugfs.*|Allocated inode:.*|mkdir: Ext2 file already exists.*)?$' "$work/log" | grep . || exit 1
+    ! grep -vE '^(debugfs.*|Allocated inode:.*|(ext2fs_mkdir|mkdir): Ext2 directory already exists.*)?$' "$work/log" | grep . || exit 1
     e2fsck -fn "$work/image?offset=$offset" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
     chmod 444 "$work/image"
     mv "$work/image" "$kept"
