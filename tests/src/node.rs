@@ -106,11 +106,11 @@ impl Workshop {
         command.arg("--yes").args(&order.0).arg("--agent-dir").arg(&self.agents);
         command.arg("--image").arg(&self.image).arg(&path);
         let output = succeeded(&mut command)?;
+        let receipt =
+            [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
         let card = Card::at(path);
         let secrets = secrets(&card)?;
-        let said =
-            [output.stderr, output.stdout].map(|text| String::from_utf8_lossy(&text).into_owned());
-        Ok(Node { card, secrets, said: said.concat(), directory })
+        Ok(Node { card, secrets, receipt: receipt.concat(), directory })
     }
 
     /// Changes a card that is not in a machine, as `piflash configure` does.
@@ -192,7 +192,8 @@ fn succeeded(command: &mut Command) -> Result<Output> {
 pub struct Node {
     card: Card,
     secrets: Vec<String>,
-    said: String,
+    /// What piflash said when it had written the card.
+    receipt: String,
     directory: TempDir,
 }
 
@@ -211,7 +212,7 @@ impl Node {
         let directory = tempfile::Builder::new().prefix("pikube-test-node").tempdir()?;
         let size_bytes = std::fs::metadata(self.card.path())?.len();
         let card = Card::copy_of(self.card.path(), directory.path().join("card.img"), size_bytes)?;
-        Ok(Self { card, secrets: self.secrets.clone(), said: self.said.clone(), directory })
+        Ok(Self { card, secrets: self.secrets.clone(), receipt: self.receipt.clone(), directory })
     }
 
     /// Puts the agent of this computer's processor beside that of a 32-bit system, the only one that piflash gives it: its
@@ -225,10 +226,10 @@ impl Node {
         self.card.put_boot_file(name, &agent)
     }
 
-    /// What piflash printed while it wrote the card: its progress and the receipt.
+    /// What piflash said when it had written the card.
     #[must_use]
-    pub fn said(&self) -> &str {
-        &self.said
+    pub fn receipt(&self) -> &str {
+        self.receipt.trim_end()
     }
 
     /// The directory of its files.

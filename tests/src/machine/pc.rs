@@ -164,8 +164,9 @@ impl Machine for Pc {
         let drive = format!("file={},format=raw,if=virtio,cache=unsafe", card.path().display());
         command.args(["-drive", &drive, "-device", "virtio-rng-pci"]);
         command.args(self.cable.qemu_arguments());
-        // The names of network cards that Pis have. A screen is not here, and nobody logs in.
+        // The names of network cards that Pis have. There is no screen, and nobody logs in.
         let line = config_txt::command_line(card, "ttyS0")?;
+        let line = line.replace("console=tty1", "console=ttyS0,115200");
         let harness = format!(
             "console=ttyS0,115200 net.ifnames=0 systemd.mask=getty@tty1.service \
              systemd.mask=serial-getty@ttyS0.service {PATIENCE}"

@@ -2,7 +2,7 @@
 //! card's receipt, the node's journal and status, and `kubectl` on the laptop.
 //!
 //! It shows as much as this computer can: a control plane on a network of its own (root), else a node that is only
-//! prepared (an ordinary user), else a card and what is on it (no kernel to boot).
+//! prepared (an ordinary user), else a card and what is on it (no kernel to boot). `REAL=1` asks for a real Kubernetes.
 #![allow(clippy::print_stdout, reason = "it is for looking at")]
 
 mod alone;
@@ -12,6 +12,9 @@ mod control_plane;
 use anyhow::Result;
 
 fn main() -> Result<()> {
+    if std::env::var_os("REAL").is_some_and(|value| value == "1") {
+        return control_plane::run_real();
+    }
     if control_plane::run()? || alone::run()? {
         return Ok(());
     }
