@@ -14,7 +14,7 @@ ARM64 := aarch64-unknown-linux-musl
 ARMV7 := armv7-unknown-linux-musleabihf
 AGENTS := target/agents
 
-.PHONY: help demo check test test-all ci bench agents lint install clean setup setup-tests piflash test-agents test-images test-farm test-standins
+.PHONY: help demo check test test-all ci bench agents lint install clean setup setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-nodes
 
 help:
 	@echo "make demo      write a card, boot it as a control plane, show its journal and status, and kubectl on the laptop"
@@ -65,6 +65,15 @@ test-farm: setup-tests
 test-standins: setup-tests
 	tests/standins/build.sh target/test-standins || [ "$$(id -u)" != 0 ]
 
+# A real Kubernetes, as far as a tier needs it. Where there is no Go, or its modules cannot be fetched, the tests that need
+# it say so by name.
+test-kubernetes: setup-tests
+	tests/kubernetes/build.sh native contract || [ $$? = 3 ]
+
+test-kubernetes-nodes: setup-tests test-images
+	@tests/setup/packages.sh @real
+	tests/kubernetes/nodes.sh && tests/kubernetes/machine.sh raspios-trixie-amd64 raspios-bookworm-amd64 || [ $$? = 3 ]
+
 install: piflash
 	install -D -m 755 target/release/piflash $(DESTDIR)$(PREFIX)/bin/piflash
 	@man=$(DESTDIR)$(PREFIX)/share/man/man1/piflash.1; mkdir -p $${man%/*}; target/release/piflash man >$$man
@@ -83,14 +92,14 @@ check: setup
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace --lib --bins
 
-test: setup-tests piflash test-agents test-images test-farm test-standins
+test: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh test
 
-test-all: setup-tests piflash test-agents test-images test-farm test-standins
+test-all: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-nodes
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh all
 
 # What .ci/run calls: the tests, and what of the rest fits into its time (tests/tiers.list).
-ci: lint setup-tests piflash test-agents test-images test-farm test-standins
+ci: lint setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh ci
 
 bench: setup-tests piflash test-images
@@ -105,6 +114,7 @@ lint: setup
 	cd tests/setup && shellcheck -x *.sh
 	cd tests/images && shellcheck -x *.sh
 	cd tests/farm && shellcheck -x *.sh
+	cd tests/kubernetes && shellcheck -x *.sh
 	cd tests/standins && shellcheck -x *.sh files/*.postinst files/*.prerm
 	@tests/setup/cargo-deny.sh
 	cargo deny --config .deny.toml check bans licenses sources

@@ -6,7 +6,9 @@ setup=$(cd "$(dirname "$0")" && pwd)
 cd "$setup/../.."
 . "$setup"/phases.sh
 
-phase "packages" "$setup"/packages.sh @build @demo
+sets=(@build @demo)
+[ "${REAL:-}" != 1 ] || sets+=(@real)
+phase "packages" "$setup"/packages.sh "${sets[@]}"
 phase "Rust" "$setup"/rust.sh
 # Downloads and packages of the image, while the processor compiles.
 beside=()
@@ -18,8 +20,16 @@ trap '[ ${#beside[@]} = 0 ] || kill "${beside[@]}" 2>/dev/null || true' EXIT
 phase "piflash" cargo build --workspace --bins
 phase "pikube-agent" "$setup"/twin-agent.sh target/test-agents
 if [ ${#beside[@]} -gt 0 ]; then
-    phase "packages for the node: Kubernetes" tests/standins/build.sh target/test-standins
+    if [ "${REAL:-}" = 1 ]; then
+        phase "Kubernetes, built from its Go modules" tests/kubernetes/build.sh node
+    else
+        phase "packages for the node: Kubernetes" tests/standins/build.sh target/test-standins
+    fi
     for job in "${beside[@]}"; do wait "$job" || [ "$(id -u)" != 0 ] || exit 1; done
+    if [ "${REAL:-}" = 1 ]; then
+        phase "packages and images of Kubernetes" tests/kubernetes/nodes.sh
+        phase "machine: QEMU" tests/kubernetes/machine.sh raspios-trixie-amd64
+    fi
 fi
 beside=()
 trap - EXIT
