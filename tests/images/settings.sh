@@ -20,9 +20,9 @@ die() { printf 'images: %s\n' "$*" >&2; exit 1; }
 debian_mirror() {
   local uri=${PIKUBE_DEBIAN_MIRROR:-}
   if [ -z "$uri" ] && grep -q '^ID=debian' /etc/os-release; then
-    # mawk ends at the first file that is not there
-    uri=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
-      awk '/^URIs:/ { print $2; exit } /^deb / { sub(/\[[^]]*\] */, ""); print $2; exit }' || true)
+    # mawk ends at the first file that is not there; other vendors' archives may come first
+    uri=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2> /dev/null |
+      awk '/^URIs:/ { print $2 } /^deb / { sub(/\[[^]]*\] */, ""); print $2 }' | grep -m 1 -E '/debian/?$' || true)
   fi
   [ -n "$uri" ] || die "no Debian mirror in this machine's apt configuration: set PIKUBE_DEBIAN_MIRROR=URL"
   printf '%s\n' "${uri%/}"
