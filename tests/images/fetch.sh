@@ -20,6 +20,8 @@ echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=$arch] 
     "$apt_root" "$apt_root" "$apt_root" "$apt_root"
   printf 'APT::Architecture "%s";\nAPT::Architectures { "%s"; };\nAPT::Install-Recommends "false";\n' "$arch" "$arch"
   printf 'APT::Sandbox::User "";\nAcquire::Languages "none";\nAcquire::Retries "3";\n'
+  # Mirrors that are snapshots have releases of testing and unstable that are past their date; their signatures count.
+  printf 'Acquire::Check-Valid-Until "false";\n'
   mirror_options
 } > "$apt_root/apt.conf"
 export APT_CONFIG=$apt_root/apt.conf
