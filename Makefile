@@ -68,7 +68,7 @@ test-standins: setup-tests
 # A real Kubernetes, as far as a tier needs it. Where there is no Go, or its modules cannot be fetched, the tests that need
 # it say so by name.
 test-kubernetes: setup-tests
-	tests/kubernetes/build.sh native contract || [ $$? = 3 ]
+	tests/kubernetes/build.sh native contract v1.35.4/kubectl v1.37.2/kubectl || [ $$? = 3 ]
 
 test-kubernetes-nodes: setup-tests test-images
 	@tests/setup/packages.sh @real
