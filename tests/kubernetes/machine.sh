@@ -52,6 +52,9 @@ commands() {
   cd - > /dev/null
 }
 
+# put FILE PLACE : a hard link where the cache is on the same file system; another clone may clear the cache at any time
+put() { ln -f "$1" "$2" 2> /dev/null || cp --sparse=always --reflink=auto "$1" "$2"; }
+
 for image in "$@"; do
   source=$images/$image.img
   [ -f "$source" ] || { echo "machine: no $source (tests/images/build.sh $image)" >&2; exit 1; }
@@ -71,12 +74,12 @@ for image in "$@"; do
     chmod 444 "$work/image"
     mv "$work/image" "$kept"
   fi
-  ln -f "$kept" "$target/$image.img" 2> /dev/null || cp --sparse=always --reflink=auto "$kept" "$target/$image.img"
+  put "$kept" "$target/$image.img"
 done
-ln -sfn "$kernel/vmlinuz" "$target/vmlinuz"
-ln -sfn "$kernel/initrd" "$target/initrd"
+put "$kernel/vmlinuz" "$target/vmlinuz"
+put "$kernel/initrd" "$target/initrd"
 
-rm -f "$target/qemu"
+rm -rf "$target/qemu"
 if qemu-system-x86_64 --version 2> /dev/null | grep -q 'version [1-8]\.'; then
   qemu=$cache/machine/qemu
   if [ ! -d "$qemu" ]; then
@@ -85,6 +88,6 @@ if qemu-system-x86_64 --version 2> /dev/null | grep -q 'version [1-8]\.'; then
     for deb in "$work"/qemu-debs/*.deb; do dpkg-deb --extract "$deb" "$work/qemu"; done
     mv "$work/qemu" "$qemu"
   fi
-  ln -sfn "$qemu" "$target/qemu"
+  cp -al "$qemu" "$target/qemu" 2> /dev/null || cp -a "$qemu" "$target/qemu"
 fi
 say "in target/test-kubernetes/machine: $*"
