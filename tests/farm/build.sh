@@ -27,7 +27,9 @@ store=$cache/farm/$key
 mkdir -p "$cache/farm"
 exec 9> "$cache/farm/lock"
 flock 9                                # a second run waits, and then finds what the first one built
-for old in "$cache"/farm/*; do [ ! -d "$old" ] || [ "$old" = "$store" ] || rm -rf "$old"; done
+# Other clones link here: what none of them has asked for in two days goes.
+[ ! -d "$store" ] || touch "$store"
+find "$cache/farm" -mindepth 1 -maxdepth 1 -type d -mtime +1 -exec rm -rf {} +
 todo=()
 for release in "$@"; do [ -f "$store/.has-$release" ] || todo+=("$release"); done
 
