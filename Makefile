@@ -14,7 +14,7 @@ ARM64 := aarch64-unknown-linux-musl
 ARMV7 := armv7-unknown-linux-musleabihf
 AGENTS := target/agents
 
-.PHONY: help demo check test test-all ci bench agents lint install clean setup setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-nodes
+.PHONY: help demo check test test-all ci bench agents lint install clean setup setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-all
 
 help:
 	@echo "make demo      write a card, boot it as a control plane, show its journal and status, and kubectl on the laptop"
@@ -68,10 +68,11 @@ test-standins: setup-tests
 # A real Kubernetes, as far as a tier needs it. Where there is no Go, or its modules cannot be fetched, the tests that need
 # it say so by name.
 test-kubernetes: setup-tests
-	tests/kubernetes/build.sh native contract v1.35.4/kubectl v1.37.2/kubectl || [ $$? = 3 ]
+	tests/kubernetes/build.sh native || [ $$? = 3 ]
 
-test-kubernetes-nodes: setup-tests test-images
+test-kubernetes-all: setup-tests test-images test-farm
 	@tests/setup/packages.sh @real
+	tests/kubernetes/build.sh contract v1.35.4/kubectl v1.37.2/kubectl || [ $$? = 3 ]
 	tests/kubernetes/nodes.sh && tests/kubernetes/machine.sh raspios-trixie-amd64 raspios-bookworm-amd64 || [ $$? = 3 ]
 
 install: piflash
@@ -95,7 +96,7 @@ check: setup
 test: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh test
 
-test-all: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-nodes
+test-all: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-all
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh all
 
 # What .ci/run calls: the tests, and what of the rest fits into its time (tests/tiers.list).
