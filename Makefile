@@ -73,7 +73,7 @@ test-kubernetes: setup-tests
 test-kubernetes-all: setup-tests test-images test-farm
 	@tests/setup/packages.sh @real
 	tests/kubernetes/build.sh contract v1.35.4/kubectl v1.37.2/kubectl || [ $$? = 3 ]
-	tests/kubernetes/nodes.sh && tests/kubernetes/machine.sh raspios-trixie-amd64 raspios-bookworm-amd64 || [ $$? = 3 ]
+	tests/kubernetes/nodes.sh && tests/kubernetes/machine.sh raspios-trixie-amd64 || [ $$? = 3 ]
 
 install: piflash
 	install -D -m 755 target/release/piflash $(DESTDIR)$(PREFIX)/bin/piflash
