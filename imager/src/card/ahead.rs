@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::blank::Blank;
 use super::destination::Destination;
 use super::lane::Lane;
 use super::medium::{PutError, pieces};
@@ -27,7 +28,7 @@ impl Ahead {
     }
 
     /// Takes a chunk, unless there is no room: whether it did. Runs of zeros that the device makes by itself are made at
-    /// once, through `destination`.
+    /// once, through `destination`, and added to `blank`.
     ///
     /// # Errors
     /// What this chunk or an earlier one met.
@@ -35,15 +36,17 @@ impl Ahead {
         &mut self,
         chunk: &Arc<Chunk>,
         destination: &mut dyn Destination,
+        blank: &mut Blank,
     ) -> Result<bool, PutError> {
         let ring = match self {
-            Ahead::Lane(lane) => return lane.offer(chunk),
+            Ahead::Lane(lane) => return lane.offer(chunk, blank),
             Ahead::Ring(ring) => ring,
         };
         for piece in pieces(chunk.bytes(destination.padded()), false, destination.zeroes()) {
             let (at, len) = (chunk.offset + piece.start as u64, piece.len as u64);
-            if !piece.zeros || destination.zero_at(at, len).is_err() {
-                ring.write(chunk, piece.start..piece.start + piece.len)?;
+            match piece.zeros && destination.zero_at(at, len).is_ok() {
+                true => blank.add(at..at + len),
+                false => ring.write(chunk, piece.start..piece.start + piece.len)?,
             }
         }
         Ok(true)
@@ -53,10 +56,10 @@ impl Ahead {
     ///
     /// # Errors
     /// What a write met.
-    pub(super) fn drain(&mut self) -> Result<(), PutError> {
+    pub(super) fn drain(&mut self, blank: &mut Blank) -> Result<(), PutError> {
         match self {
             Ahead::Ring(ring) => ring.drain(),
-            Ahead::Lane(lane) => lane.drain(),
+            Ahead::Lane(lane) => lane.drain(blank),
         }
     }
 }
@@ -150,12 +153,17 @@ pub(super) mod tests {
             if !with_ring {
                 assert!(matches!(ahead, Ahead::Lane(_)));
             }
+            let mut blank = Blank::default();
             for chunk in &chunks {
-                if !ahead.offer(chunk, &mut disk).ok().unwrap() {
+                if !ahead.offer(chunk, &mut disk, &mut blank).ok().unwrap() {
                     disk.file.write_all_at(chunk.bytes(true), chunk.offset).unwrap();
                 }
             }
-            ahead.drain().ok().unwrap();
+            ahead.drain(&mut blank).ok().unwrap();
+            assert!(zeroes || blank.next(0).is_none());
+            if with_ring && zeroes {
+                assert_eq!(blank.next(0), Some(1 << 20..2 << 20));
+            }
             let mut read = vec![0; wanted(&chunks).len()];
             disk.file.read_exact_at(&mut read, 0).unwrap();
             assert!(read == wanted(&chunks), "ring {with_ring}, zeroes {zeroes}");

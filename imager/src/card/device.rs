@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+use nix::fcntl::{FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, posix_fadvise};
 
 use super::destination::Destination;
 use super::error::{Error, Result};
@@ -34,7 +34,7 @@ pub struct Device {
     is_block: bool,
     size_bytes: Option<u64>,
     direct: Option<File>,
-    /// Whether the device zeroes by itself; otherwise the kernel would write the zeros, and so can we.
+    /// Whether the device zeroes by itself (a file: by a hole); otherwise the kernel would write the zeros, and so can we.
     zeroes: bool,
     /// The file, where it was made here and would be litter if nothing were written to it.
     made: Option<PathBuf>,
@@ -170,7 +170,9 @@ fn open_file(target: &Target, how: &OpenOptions) -> Result<Device> {
     changed(target, "size", target.size_bytes.map(ByteSize), size_bytes.map(ByteSize))?;
     let path = target.path.clone();
     let made = (target.kind == Kind::NewFile).then(|| target.canonical.clone());
-    Ok(Device { file, path, is_block: false, size_bytes, direct: None, zeroes: false, made })
+    // A new file needs none: what is not written of it is a hole.
+    let zeroes = size_bytes.is_some();
+    Ok(Device { file, path, is_block: false, size_bytes, direct: None, zeroes, made })
 }
 
 /// Whether the device has a command that zeroes (a limit of 0 bytes means that it has none).
@@ -178,6 +180,13 @@ fn zeroes(device: DeviceNumber) -> bool {
     let limit = format!("/sys/dev/block/{device}/queue/write_zeroes_max_bytes");
     std::fs::read_to_string(limit)
         .is_ok_and(|bytes| bytes.trim().parse::<u64>().is_ok_and(|bytes| bytes > 0))
+}
+
+/// Makes a hole in a file.
+fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    let bytes = |count: u64| i64::try_from(count).map_err(|_| io::ErrorKind::InvalidInput);
+    let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    Ok(fallocate(file, how, bytes(offset)?, bytes(len)?)?)
 }
 
 impl Drop for Device {
@@ -220,7 +229,10 @@ impl Destination for Device {
     }
 
     fn zero_at(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        let zeroed = ioctl::zero_out(&self.file, offset, len);
+        let zeroed = match self.is_block {
+            true => ioctl::zero_out(&self.file, offset, len),
+            false => punch(&self.file, offset, len),
+        };
         // A device that refuses once is not asked again.
         self.zeroes = zeroed.is_ok();
         zeroed

@@ -1,10 +1,12 @@
 //! A second write in flight without io_uring: a thread that writes a chunk while the card's own thread writes another.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
+use super::blank::Blank;
 use super::destination::Destination;
 use super::medium::{PutError, put};
 use super::stream::Chunk;
@@ -12,7 +14,7 @@ use super::stream::Chunk;
 /// The thread, with at most one chunk in its hands.
 pub(super) struct Lane {
     work: Option<SyncSender<Arc<Chunk>>>,
-    done: Receiver<Result<(), PutError>>,
+    done: Receiver<Result<Vec<Range<u64>>, PutError>>,
     busy: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,16 +38,21 @@ impl Lane {
         Some(Self { work: Some(work), done, busy: false, thread: Some(thread.ok()?) })
     }
 
-    /// Takes a chunk, unless the last one is still being written: whether it did.
+    /// Takes a chunk, unless the last one is still being written: whether it did. What the device has made zeros of in
+    /// the last one is added to `blank`.
     ///
     /// # Errors
     /// What the last chunk met.
-    pub(super) fn offer(&mut self, chunk: &Arc<Chunk>) -> Result<bool, PutError> {
+    pub(super) fn offer(
+        &mut self,
+        chunk: &Arc<Chunk>,
+        blank: &mut Blank,
+    ) -> Result<bool, PutError> {
         if self.busy {
             match self.done.try_recv() {
                 Ok(result) => {
                     self.busy = false;
-                    result?;
+                    result?.into_iter().for_each(|range| blank.add(range));
                 }
                 Err(TryRecvError::Empty) => return Ok(false),
                 Err(TryRecvError::Disconnected) => return Err(lost()),
@@ -60,11 +67,13 @@ impl Lane {
     ///
     /// # Errors
     /// What the last chunk met.
-    pub(super) fn drain(&mut self) -> Result<(), PutError> {
+    pub(super) fn drain(&mut self, blank: &mut Blank) -> Result<(), PutError> {
         if !std::mem::take(&mut self.busy) {
             return Ok(());
         }
-        self.done.recv().unwrap_or_else(|_| Err(lost()))
+        let zeros = self.done.recv().unwrap_or_else(|_| Err(lost()))?;
+        zeros.into_iter().for_each(|range| blank.add(range));
+        Ok(())
     }
 }
 

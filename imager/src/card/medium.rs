@@ -1,10 +1,12 @@
 //! A destination with the engine's manners: whole transfers, zeros the cheap way, errors that name card and place.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
+use super::blank::Blank;
 use super::buffer::AlignedBuffer;
 use super::destination::{Destination, read_all, write_all};
 use super::error::{Error, Result};
@@ -24,6 +26,7 @@ pub(super) struct Medium {
     pub(super) path: PathBuf,
     /// What was never written reads as zeros, and nothing but the image has been written since: zeros may be left out.
     pub(super) zeros_are_there: bool,
+    blank: Blank,
     /// First, so that nothing is in flight any more when the card is closed.
     ahead: Option<Ahead>,
     destination: Box<dyn Destination>,
@@ -33,7 +36,7 @@ impl Medium {
     pub(super) fn new(destination: Box<dyn Destination>) -> Self {
         let path = destination.path().to_owned();
         let ahead = Ahead::new(destination.as_ref());
-        Self { path, zeros_are_there: false, ahead, destination }
+        Self { path, zeros_are_there: false, blank: Blank::default(), ahead, destination }
     }
 
     pub(super) fn size_bytes(&self) -> Option<u64> {
@@ -50,14 +53,19 @@ impl Medium {
 
     /// Writes `data`, without its zeros where they are there already.
     pub(super) fn put(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        put(self.destination.as_mut(), offset, data, self.zeros_are_there)
-            .map_err(|error| self.write_error(error))
+        self.blank.remove(offset..offset + data.len() as u64);
+        let zeros = put(self.destination.as_mut(), offset, data, self.zeros_are_there)
+            .map_err(|error| self.write_error(error))?;
+        zeros.into_iter().for_each(|range| self.blank.add(range));
+        Ok(())
     }
 
     /// Writes a chunk, or lets it be written: it is on its way when this returns. [`Medium::sync`] waits for it.
     pub(super) fn put_chunk(&mut self, chunk: &Arc<Chunk>) -> Result<()> {
         if let Some(ahead) = &mut self.ahead {
-            let taken = ahead.offer(chunk, self.destination.as_mut());
+            let len = chunk.bytes(self.destination.padded()).len() as u64;
+            self.blank.remove(chunk.offset..chunk.offset + len);
+            let taken = ahead.offer(chunk, self.destination.as_mut(), &mut self.blank);
             if taken.map_err(|error| self.write_error(error))? {
                 return Ok(());
             }
@@ -86,10 +94,14 @@ impl Medium {
 
     /// Returns when no write is in flight any more.
     pub(super) fn drain(&mut self) -> Result<()> {
-        match self.ahead.as_mut().map_or(Ok(()), Ahead::drain) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.write_error(error)),
-        }
+        let Some(ahead) = &mut self.ahead else { return Ok(()) };
+        let drained = ahead.drain(&mut self.blank);
+        drained.map_err(|error| self.write_error(error))
+    }
+
+    /// The first range that ends after `at` and is zeros without having been written. Complete after [`Medium::sync`].
+    pub(super) fn next_blank(&self, at: u64) -> Option<Range<u64>> {
+        self.blank.next(at)
     }
 
     pub(super) fn announce(&mut self) {
@@ -107,21 +119,24 @@ impl Medium {
     }
 }
 
-/// Writes `data`; its zeros not at all where `zeros_are_there`, else in long runs by the device itself where it can.
+/// Writes `data`; its zeros not at all where `zeros_are_there`, else in long runs by the device itself where it can. The
+/// ranges of the card that are zeros so.
 pub(super) fn put(
     to: &mut dyn Destination,
     offset: u64,
     data: &[u8],
     zeros_are_there: bool,
-) -> std::result::Result<(), PutError> {
+) -> std::result::Result<Vec<Range<u64>>, PutError> {
+    let mut blank = Vec::new();
     for Piece { start, len, zeros } in pieces(data, zeros_are_there, to.zeroes()) {
         let (at, piece) = (offset + start as u64, &data[start..start + len]);
         if zeros && (zeros_are_there || to.zero_at(at, len as u64).is_ok()) {
+            blank.push(at..at + len as u64);
             continue;
         }
         write(to, at, piece)?;
     }
-    Ok(())
+    Ok(blank)
 }
 
 fn write(to: &mut dyn Destination, offset: u64, data: &[u8]) -> std::result::Result<(), PutError> {

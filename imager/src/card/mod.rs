@@ -10,6 +10,7 @@
 
 mod ahead;
 mod amend;
+mod blank;
 mod buffer;
 mod capacity;
 mod contents;

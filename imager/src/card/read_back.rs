@@ -1,5 +1,8 @@
 //! Reading back and comparing, in one pass from the end of the withheld start to the end of the image: while the decoder
 //! is slower than the card, what is on the card already; the rest afterwards.
+//!
+//! What was written is read back whole. What the device has made zeros of is not: one place of every 4 MiB is looked at,
+//! and both ends.
 
 use super::buffer::AlignedBuffer;
 use super::error::{Error, Result};
@@ -55,18 +58,27 @@ impl ReadBack {
         self.at
     }
 
-    /// Reads back at most a MiB of what is before `synced`, and compares it.
+    /// Reads back at most a MiB of what is before `synced`, and compares it; how many bytes were read. Of zeros that the
+    /// device has made, 4 MiB at most, none of which count as read.
     pub(super) fn step(
         &mut self,
         medium: &mut Medium,
         wanted: &Wanted<'_>,
         synced: u64,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         if self.step.is_empty() {
             (self.step, self.wanted) = (AlignedBuffer::new(STEP_BYTES), vec![0; STEP_BYTES]);
         }
         let head_end = wanted.head.len_bytes();
-        let end = if self.at < head_end { synced.min(head_end) } else { synced };
+        let mut end = if self.at < head_end { synced.min(head_end) } else { synced };
+        match medium.next_blank(self.at) {
+            Some(blank) if blank.start <= self.at => {
+                self.look_at_zeros(medium, blank.end.min(synced))?;
+                return Ok(0);
+            }
+            Some(blank) => end = end.min(blank.start),
+            None => {}
+        }
         let len = end.saturating_sub(self.at).min(STEP_BYTES as u64) as usize;
         if self.at < head_end {
             medium.get(self.at, &mut self.step[..len])?;
@@ -92,6 +104,23 @@ impl ReadBack {
             }
         }
         self.at += len as u64;
+        Ok(len)
+    }
+
+    /// Passes zeros that the device has made, up to `end` or for 4 MiB.
+    fn look_at_zeros(&mut self, medium: &mut Medium, end: u64) -> Result<()> {
+        let until = end.min(self.at + SPOT_EVERY_BYTES);
+        // Whole sectors, where there is no less: the end of the image need not be one.
+        let on_card = if medium.padded() { until.next_multiple_of(SECTOR_BYTES) } else { until };
+        let last = on_card.saturating_sub(SPOT_BYTES as u64).max(self.at);
+        for at in [self.at, last] {
+            let len = (on_card - at).min(SPOT_BYTES as u64) as usize;
+            medium.get(at, &mut self.step[..len])?;
+            if let Some(byte) = self.step[..len].iter().position(|byte| *byte != 0) {
+                return Err(mismatch(medium, at + byte as u64));
+            }
+        }
+        self.at = until;
         Ok(())
     }
 
@@ -104,9 +133,9 @@ impl ReadBack {
         synced: u64,
     ) -> Result<()> {
         let begin = self.at;
-        self.step(medium, wanted, synced)?;
+        let len = self.step(medium, wanted, synced)?;
         if self.spots.last().is_none_or(|spot| begin >= spot.offset + SPOT_EVERY_BYTES) {
-            let read = &self.step[..(self.at - begin) as usize];
+            let read = &self.step[..len];
             // Zeros could be anybody's.
             let telling = |spot: &[u8]| spot.len() == SPOT_BYTES && !is_zero(spot);
             if let Some(index) = read.chunks(SPOT_BYTES).position(telling) {

@@ -3,7 +3,10 @@
 //! What piflash changes when it prepares a card lies within the boot partition, and a first boot grows the last
 //! partition, which changes the partition table: on a prepared card, differences there are expected. Anywhere else,
 //! and anywhere on a card that was not prepared, they are not.
+//!
+//! A block that ext4 says is free may be zeros, as piflash writes it, or as the image has it, as a plain copy has it.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +18,7 @@ use crate::boot::BootFs;
 use crate::card::{self, Event, Events as _, Phase, ReadCard};
 use crate::cli::VerifyArgs;
 use crate::failure::{Exit, Failure};
-use crate::image::{ByteSize, Head, Patch, ReadAt, Rest, WithBoot as _};
+use crate::image::{ByteSize, Head, Patch, ReadAt, Rest, WithBoot as _, is_zero};
 use crate::progress::json::{Message, Outcome};
 use crate::progress::{Console, Followed};
 
@@ -155,23 +158,28 @@ impl Comparison<'_> {
                 return Err(Failure::new(Exit::Failed, message));
             }
             let left = head.len_bytes().saturating_sub(self.at);
-            let len = match left.min(STEP_BYTES as u64) as usize {
-                0 => rest.fill(&mut wanted)?,
+            let (len, free) = match left.min(STEP_BYTES as u64) as usize {
+                0 => rest.fill_as_it_is(&mut wanted)?,
                 len => {
                     let copied = head.bytes().read_at(self.at, &mut wanted[..len]);
                     copied.map_err(|error| self.failed(&error.to_string()))?;
-                    len
+                    (len, Vec::new())
                 }
             };
             if len == 0 {
                 return Ok(());
             }
-            self.step(&wanted[..len], &mut read[..len])?;
+            self.step(&mut wanted[..len], &free, &mut read[..len])?;
             done(self.at);
         }
     }
 
-    fn step(&mut self, wanted: &[u8], read: &mut [u8]) -> Result<(), Failure> {
+    fn step(
+        &mut self,
+        wanted: &mut [u8],
+        free: &[Range<usize>],
+        read: &mut [u8],
+    ) -> Result<(), Failure> {
         let end = self.at + wanted.len() as u64;
         if end > self.card.size_bytes() {
             let size = ByteSize(self.card.size_bytes());
@@ -181,6 +189,9 @@ impl Comparison<'_> {
         }
         let result = self.card.read_at(self.at, read);
         result.map_err(|error| self.failed(&error.to_string()))?;
+        for range in free.iter().filter(|range| is_zero(&read[(*range).clone()])) {
+            wanted[range.clone()].fill(0);
+        }
         // Equal in one comparison, nearly always.
         if wanted != read {
             for region in &mut self.regions {

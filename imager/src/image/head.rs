@@ -1,10 +1,12 @@
 //! The head of an image: everything up to the end of the boot partition, decoded and kept.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{Error, Result};
+use super::free_space::FreeSpace;
 use super::partitions::{Partition, PartitionTable, TABLE_AREA_BYTES, TableError};
 use super::sniff::{describe_non_image, sniff};
 use super::source::Image;
@@ -68,6 +70,7 @@ pub struct Rest {
     path: PathBuf,
     reader: Box<dyn Read + Send>,
     position_bytes: u64,
+    free: FreeSpace,
     /// Size that the file declares.
     size_bytes: Option<u64>,
     /// Size that the partition table needs.
@@ -96,13 +99,29 @@ impl Rest {
         self.size_bytes
     }
 
-    /// Decodes until `buf` is full or the image ends; how many bytes there were. Fewer than `buf` has room for means
-    /// that the image is at its end, and that its size has been compared with the partition table and with the size
-    /// that the file declares.
+    /// Decodes until `buf` is full or the image ends; how many bytes there were. Blocks that ext4 says are free are
+    /// zeros. Fewer bytes than `buf` has room for mean that the image is at its end, and that its size has been compared
+    /// with the partition table and with the size that the file declares.
     ///
     /// # Errors
     /// What decoding says; [`Error::ImageTooShort`] at an end that comes too early.
     pub fn fill(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let (len, free) = self.fill_as_it_is(buf)?;
+        free.into_iter().for_each(|range| buf[range].fill(0));
+        Ok(len)
+    }
+
+    /// The same with free blocks as the image has them, and where they are in `buf`.
+    ///
+    /// # Errors
+    /// As [`Rest::fill`].
+    pub fn fill_as_it_is(&mut self, buf: &mut [u8]) -> Result<(usize, Vec<Range<usize>>)> {
+        let len = self.decode(buf)?;
+        let free = self.free.within(&buf[..len]);
+        Ok((len, free))
+    }
+
+    fn decode(&mut self, buf: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buf.len() {
             match self.reader.read(&mut buf[filled..]) {
@@ -146,8 +165,14 @@ impl Image {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Head, Rest)> {
         let (path, size_bytes) = (self.path().to_owned(), self.size_bytes());
-        let rest =
-            Rest { path, reader: self.reader, position_bytes: 0, size_bytes, needed_bytes: 0 };
+        let rest = Rest {
+            path,
+            reader: self.reader,
+            position_bytes: 0,
+            free: FreeSpace::default(),
+            size_bytes,
+            needed_bytes: 0,
+        };
         let mut decoding = Decoding { rest, bytes: SparseBytes::new(), cancelled, progress };
         let start = decoding.table_area()?;
         let table = PartitionTable::parse(&start, size_bytes)
@@ -183,7 +208,7 @@ impl Decoding<'_> {
     /// The first MiB, or all that there is.
     fn table_area(&mut self) -> Result<Vec<u8>> {
         let mut start = vec![0; TABLE_AREA_BYTES as usize];
-        let len = self.rest.fill(&mut start)?;
+        let len = self.rest.decode(&mut start)?;
         start.truncate(len);
         self.bytes.append(&start);
         Ok(start)
@@ -197,7 +222,7 @@ impl Decoding<'_> {
                 return Err(Error::Interrupted { path: self.rest.path.clone() });
             }
             let want = (end - self.bytes.len()).min(STEP_BYTES as u64) as usize;
-            let got = self.rest.fill(&mut step[..want])?;
+            let got = self.rest.decode(&mut step[..want])?;
             self.bytes.append(&step[..got]);
             (self.progress)(self.bytes.len());
             if got < want {
@@ -209,11 +234,7 @@ impl Decoding<'_> {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.bytes.read_at(offset, buf).map_err(|source| Error::Io {
-            action: "reading",
-            path: self.rest.path.clone(),
-            source,
-        })
+        read_kept(&self.bytes, &self.rest.path, offset, buf)
     }
 
     fn limit(&self, boot: &Partition) -> Result<()> {
@@ -248,23 +269,29 @@ impl Decoding<'_> {
         table: PartitionTable,
     ) -> Result<(Head, Rest)> {
         let end = boot.end_bytes();
-        let mut head = SparseBytes::new();
-        let mut piece = vec![0; STEP_BYTES];
+        let mut rest = self.rest;
+        rest.free = FreeSpace::of(&table, end);
         if self.bytes.len() == end {
             let bytes = self.bytes;
-            return Ok((Head { bytes, table, boot, fat }, self.rest));
+            return Ok((Head { bytes, table, boot, fat }, rest));
         }
+        let mut head = SparseBytes::new();
+        let mut piece = vec![0; STEP_BYTES];
         while head.len() < end {
             let len = (end - head.len()).min(STEP_BYTES as u64) as usize;
-            self.read_at(head.len(), &mut piece[..len])?;
+            read_kept(&self.bytes, &rest.path, head.len(), &mut piece[..len])?;
             head.append(&piece[..len]);
         }
-        let mut rest = self.rest;
         rest.position_bytes = end;
         let surplus = Surplus { bytes: self.bytes, position_bytes: end };
         rest.reader = Box::new(surplus.chain(rest.reader));
         Ok((Head { bytes: head, table, boot, fat }, rest))
     }
+}
+
+fn read_kept(bytes: &SparseBytes, path: &Path, offset: u64, buf: &mut [u8]) -> Result<()> {
+    let failed = |source| Error::Io { action: "reading", path: path.to_owned(), source };
+    bytes.read_at(offset, buf).map_err(failed)
 }
 
 /// What was decoded behind the boot partition before it was known to end there.

@@ -5,6 +5,7 @@
 //!   error; until the end nothing that boots is made of it.
 //! * [`Image::into_head`] decodes everything up to the end of the boot partition into a [`Head`]; what follows stays
 //!   in [`Rest`], still undecoded, for `card::write`.
+//! * What ext4 says is free in that rest ([`Rest::fill`]) is zeros, whatever the image has there.
 //! * [`Patch`] is what one card changes in that boot partition; [`PatchedPartition`] is the partition as that card
 //!   shall see it, readable, writable and seekable.
 //!
@@ -17,8 +18,10 @@ mod checked;
 mod decode;
 mod difference;
 mod error;
+mod ext4;
 mod fat;
 mod fetch;
+mod free_space;
 mod gpt;
 mod head;
 pub mod http;

@@ -85,6 +85,14 @@ impl PartitionKind {
             }
         }
     }
+
+    /// Whether an ext4 file system may be in it, as far as the type tells.
+    pub(super) fn may_be_ext4(self) -> bool {
+        match self {
+            PartitionKind::Mbr(byte) => byte == 0x83,
+            PartitionKind::Gpt(guid) => [gpt::LINUX, gpt::LINUX_ARM64_ROOT].contains(&guid),
+        }
+    }
 }
 
 impl fmt::Display for PartitionKind {
