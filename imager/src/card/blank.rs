@@ -13,9 +13,7 @@ impl Blank {
     pub(super) fn add(&mut self, range: Range<u64>) {
         let (first, after) = self.touched(&range);
         let merged = match self.ranges.get(first..after) {
-            Some([.., last]) => {
-                range.start.min(self.ranges[first].start)..range.end.max(last.end)
-            }
+            Some([.., last]) => range.start.min(self.ranges[first].start)..range.end.max(last.end),
             _ => range,
         };
         self.ranges.splice(first..after, [merged]);

@@ -34,7 +34,9 @@ impl FreeSpace {
     }
 
     #[allow(dead_code)]
-    pub(super) fn reason(&self) -> Vec<Option<Doubt>> { self.volumes.iter().map(|v| v.reader.doubt.map(|d| d.1)).collect() }
+    pub(super) fn reason(&self) -> Vec<Option<Doubt>> {
+        self.volumes.iter().map(|v| v.reader.doubt.map(|d| d.1)).collect()
+    }
 
     /// Takes the next bytes of the image; which of them are free, in order.
     pub(super) fn within(&mut self, data: &[u8]) -> Vec<Range<usize>> {
@@ -151,7 +153,8 @@ impl Reader {
             let from = wanted.start + self.piece.len() as u64;
             let until = wanted.end.min(end);
             if from < until {
-                self.piece.extend_from_slice(&data[(from - begin) as usize..(until - begin) as usize]);
+                self.piece
+                    .extend_from_slice(&data[(from - begin) as usize..(until - begin) as usize]);
             }
             if (self.piece.len() as u64) < wanted.end - wanted.start {
                 return;
@@ -169,9 +172,7 @@ impl Reader {
 
     fn wanted(&self) -> Option<Range<u64>> {
         match &self.stage {
-            Stage::Superblock => {
-                Some(SUPERBLOCK_AT..SUPERBLOCK_AT + SUPERBLOCK_BYTES as u64)
-            }
+            Stage::Superblock => Some(SUPERBLOCK_AT..SUPERBLOCK_AT + SUPERBLOCK_BYTES as u64),
             Stage::Descriptors(superblock) => Some(superblock.descriptors()),
             Stage::Bitmaps(groups, places) => {
                 places.front().map(|(at, _)| *at..at + groups.block_bytes())
@@ -234,7 +235,8 @@ fn foreign(start: &[u8]) -> Option<Doubt> {
     let found = signatures.into_iter().any(|(at, wanted)| start[at..].starts_with(wanted));
     // Uberblocks of ZFS, in either byte order.
     let uberblock = |slot: &[u8]| {
-        slot.starts_with(&[0x0c, 0xb1, 0xba, 0, 0, 0, 0, 0]) || slot.starts_with(&[0, 0, 0, 0, 0, 0xba, 0xb1, 0x0c])
+        slot.starts_with(&[0x0c, 0xb1, 0xba, 0, 0, 0, 0, 0])
+            || slot.starts_with(&[0, 0, 0, 0, 0, 0xba, 0xb1, 0x0c])
     };
     let is_zfs = start[128 << 10..].chunks(1 << 10).any(uberblock);
     (found || is_zfs).then_some(Doubt("there is something else in its partition"))

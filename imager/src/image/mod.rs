@@ -43,7 +43,10 @@ mod source;
 mod sparse;
 mod window;
 mod xz;
+mod xz_block;
+mod xz_blocks;
 mod xz_index;
+mod xz_plan;
 mod zip;
 mod zip_format;
 

@@ -159,7 +159,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
     }
 }
 
-fn spawn(
+pub(super) fn spawn(
     name: &str,
     path: &std::path::Path,
     work: impl FnOnce() + Send + 'static,

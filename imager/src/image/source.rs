@@ -15,7 +15,8 @@ use super::opening::{Surroundings, Wanted};
 use super::read_ahead::ReadAhead;
 use super::signature::Signed;
 use super::sniff::{Format, SNIFF_BYTES, sniff};
-use super::{decode, xz_index, zip, zip_format};
+use super::xz_index::Index;
+use super::{decode, zip, zip_format};
 
 /// Which file this is, whatever its name: the guard refuses to write an image onto itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,14 +185,18 @@ fn recognise(
         return Err(Error::Empty { path });
     }
     let format = sniff(&start);
+    let xz_index = match (format, &file, file_bytes) {
+        (Format::Xz, Some(file), Some(bytes)) => Index::read(file, bytes),
+        _ => None,
+    };
     let size_bytes = match (format, &file, file_bytes) {
         (Format::Plain, _, bytes) => bytes,
-        (Format::Xz, Some(file), Some(bytes)) => xz_index::decoded_bytes(file, bytes),
+        (Format::Xz, ..) => xz_index.as_ref().map(Index::decoded_bytes),
         (Format::Zip, Some(file), Some(bytes)) => zip_bytes(file, bytes, &path)?,
         _ => None,
     };
     let reader = Box::new(Cursor::new(start).chain(reader));
-    let mut reader = decode::decoded(format, reader, &path)?;
+    let mut reader = decode::decoded(format, reader, &path, xz_index)?;
     if let Some(expected) = &wanted.decoded_sum
         && wanted.sum.is_none()
     {

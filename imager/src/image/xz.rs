@@ -1,4 +1,5 @@
-//! xz as a [`Read`], decoded on several threads where the file's blocks allow it.
+//! xz as a [`Read`], decoded by liblzma as it comes: on several threads where the file's blocks allow it. What has an
+//! index that is known beforehand is decoded by [`xz_blocks`](super::xz_blocks) instead, in less memory.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -7,19 +8,21 @@ use liblzma::stream::{Action, Error as LzmaError, MtStreamBuilder, Status, Strea
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use super::error::Error;
+use super::xz_index::Index;
+use super::xz_plan::{Plan, plan};
 
 /// Memory that several threads may use together, and never more than a quarter of what is free; where that is not enough
-/// for all of them, there are fewer. An image made with `xz -T0 -6` has blocks of 24 MiB and takes about 40 MiB per thread.
-const THREADING_BYTES: u64 = 96 << 20;
-/// Memory that one thread may use. `xz -9` needs 65 MiB; with more than this the whole program would need more than the
-/// 160 MiB that it promises.
-const LIMIT_BYTES: u64 = 104 << 20;
+/// for all of them, there are fewer. It leaves the rest of the program as much, of the 96 MiB that the whole promises.
+const THREADING_BYTES: u64 = 48 << 20;
+/// Memory that one thread may use, which is more than promised: `xz -9` needs 65 MiB, and other ways to decode it there
+/// are none.
+pub(super) const LIMIT_BYTES: u64 = 104 << 20;
 /// Most threads, whatever the machine has.
 const MAX_THREADS: usize = 16;
 /// Compressed bytes that are read at once.
 const INPUT_BYTES: usize = 256 * 1024;
 /// Name for messages.
-const FORMAT: &str = "xz";
+pub(super) const FORMAT: &str = "xz";
 
 /// Decodes one or more concatenated xz streams with padding between and after them, as `xz -dc` does. Data that ends
 /// early, damage, and anything else after the last stream are errors: a half-decoded image must not be half-written.
@@ -179,12 +182,21 @@ impl<R: Read> Read for XzReader<R> {
     }
 }
 
+/// How to decode several blocks of a file with this index at once; `None` where that cannot be.
+pub(super) fn plan_for(index: Index) -> Option<(Index, Plan)> {
+    let plan = plan(&index, threads(), threading_bytes(free_bytes()))?;
+    Some((index, plan))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
+}
+
 /// A decoder for one stream. (Several streams are ours to handle: the builder cannot set LZMA_CONCATENATED, and it
 /// would not tell where garbage begins.)
 fn decoder(threading_bytes: u64) -> Result<Stream, LzmaError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     MtStreamBuilder::new()
-        .threads(threads as u32)
+        .threads(threads() as u32)
         .memlimit_threading(threading_bytes)
         .memlimit_stop(LIMIT_BYTES)
         .decoder()
@@ -208,7 +220,7 @@ fn free_bytes() -> u64 {
     system.available_memory().min(group.unwrap_or(u64::MAX))
 }
 
-fn out_of_memory(path: &std::path::Path) -> Error {
+pub(super) fn out_of_memory(path: &std::path::Path) -> Error {
     Error::NeedsTooMuchMemory { path: path.to_owned(), format: FORMAT, limit_bytes: LIMIT_BYTES }
 }
 

@@ -33,12 +33,25 @@ pub struct Faults {
     pub real_bytes: Option<u64>,
     /// From this operation on (writes, reads and syncs counted together) everything fails: pulled out.
     pub gone_at: Option<usize>,
+    /// It has a command that zeroes.
+    pub zeroing: Option<Zeroing>,
     /// At this operation the user presses Ctrl-C.
     pub cancel_at: Option<(usize, Arc<AtomicBool>)>,
 }
 
+/// What a card's command that zeroes does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zeroing {
+    Zeroes,
+    /// It says that it has, and leaves what was there.
+    Lies,
+    /// It says that it cannot.
+    Refuses,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
+    Zero(u64, u64),
     Write(u64, usize),
     Read(u64, usize),
     Sync,
@@ -200,6 +213,24 @@ impl Destination for Card {
             buf[(byte - offset) as usize] ^= 0x40;
         }
         Ok(len)
+    }
+
+    fn zeroes(&self) -> bool {
+        self.0.lock().unwrap().faults.zeroing.is_some()
+    }
+
+    fn zero_at(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let mut inner = self.0.lock().unwrap();
+        inner.operation(Op::Zero(offset, len))?;
+        match inner.faults.zeroing {
+            Some(Zeroing::Zeroes) => inner.bytes[offset as usize..][..len as usize].fill(0),
+            Some(Zeroing::Lies) => {}
+            Some(Zeroing::Refuses) | None => {
+                inner.faults.zeroing = None;
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {

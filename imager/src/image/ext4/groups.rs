@@ -122,7 +122,8 @@ fn group(superblock: &Superblock, descriptor: &[u8]) -> Group {
         free_blocks: u64::from(u16_at(descriptor, 0xc)) | free_high,
         // Without checksums of the descriptors the flag means nothing.
         has_bitmap: superblock.checksums == Checksums::None || flags & BITMAP_UNUSED == 0,
-        bitmap_checksum: matches!(superblock.checksums, Checksums::Metadata { .. }).then_some(stored),
+        bitmap_checksum: matches!(superblock.checksums, Checksums::Metadata { .. })
+            .then_some(stored),
     }
 }
 
@@ -147,20 +148,15 @@ fn check(superblock: &Superblock, number: u32, descriptor: &[u8]) -> Result<(), 
 }
 
 /// The blocks of all bitmaps and inode tables. Each is within the file system, and no two are the same.
-fn metadata(
-    superblock: &Superblock,
-    groups: &[Group],
-) -> Result<Vec<std::ops::Range<u64>>, Doubt> {
+fn metadata(superblock: &Superblock, groups: &[Group]) -> Result<Vec<std::ops::Range<u64>>, Doubt> {
     let mut ranges = Vec::new();
     for group in groups {
         ranges.push((group.block_bitmap, 1));
         ranges.push((group.inode_bitmap, 1));
         ranges.push((group.inode_table, superblock.inode_table_blocks));
     }
-    let mut ranges: Vec<_> = ranges
-        .into_iter()
-        .map(|(first, count)| first..first.saturating_add(count))
-        .collect();
+    let mut ranges: Vec<_> =
+        ranges.into_iter().map(|(first, count)| first..first.saturating_add(count)).collect();
     ranges.sort_unstable_by_key(|range| range.start);
     let descriptors_end = superblock.descriptors().end.div_ceil(superblock.block_bytes);
     let inside = |range: &std::ops::Range<u64>| {

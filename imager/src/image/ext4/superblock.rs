@@ -21,7 +21,8 @@ const RO_COMPAT: u32 = 0x64;
 const SPARSE_SUPER2: u32 = 0x200;
 /// Directory preallocation, "imagic" inodes, journal, extended attributes, reserved descriptors, indexed directories,
 /// two backups of the superblock, fast commits, stable inodes, orphan file.
-const KNOWN_COMPAT: u32 = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | SPARSE_SUPER2 | 0x400 | 0x800 | 0x1000;
+const KNOWN_COMPAT: u32 =
+    0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | SPARSE_SUPER2 | 0x400 | 0x800 | 0x1000;
 
 const WIDE: u32 = 0x80;
 const STORED_SEED: u32 = 0x2000;
@@ -101,7 +102,8 @@ impl Superblock {
         let u32_of = |at| u64::from(u32_at(bytes, at));
         let is = |holds: bool, why: &'static str| if holds { Ok(()) } else { Err(Doubt(why)) };
         is(u16_at(bytes, 0x38) == MAGIC, "it is no ext4")?;
-        let [compat, incompat, ro_compat] = [COMPAT, INCOMPAT, RO_COMPAT].map(|at| u32_at(bytes, at as usize));
+        let [compat, incompat, ro_compat] =
+            [COMPAT, INCOMPAT, RO_COMPAT].map(|at| u32_at(bytes, at as usize));
         is(u32_at(bytes, 0x4c) == 1, "its revision is not known")?;
         is(compat & !KNOWN_COMPAT == 0, "it has an unknown compatible feature")?;
         is(incompat & !KNOWN_INCOMPAT == 0, "it has a feature that is not supported here")?;

@@ -1,7 +1,8 @@
 //! `make bench`: piflash, what people use instead, and the limits of this machine, in one run, on the same image and
 //! the same loop device, in turns. Prints a table and writes `target/bench.json`.
 //!
-//! `PIKUBE_BENCH_REPEATS` says how often (5), `PIKUBE_BENCH_CARDS=0` leaves the throttled cards out.
+//! `PIKUBE_BENCH_REPEATS` says how often (3). `PIKUBE_BENCH_BLOCKS=0` leaves xz files with blocks of other sizes out,
+//! `PIKUBE_BENCH_CARDS=0` the throttled cards, `PIKUBE_BENCH_SIZES=0` the images of 1, 4 and 16 GiB.
 #![allow(clippy::print_stdout, reason = "it is for looking at")]
 
 #[path = "../../../../imager/tests/support/fuse_card.rs"]
@@ -16,7 +17,7 @@ use pikube_tests::needs::clone_root;
 
 use crate::image::Images;
 use crate::programs::{Card, Program};
-use crate::table::Table;
+use crate::table::{BLOCKS, Table, slow_cards};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +32,7 @@ fn main() -> Result<()> {
     let number = |name: &str, default: usize| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let repeats = number("PIKUBE_BENCH_REPEATS", 5);
+    let repeats = number("PIKUBE_BENCH_REPEATS", 3);
     let folder = clone_root().join("target/bench");
     let images = Images::make(&folder)?;
     let card = Card::new(images.bytes + (64 << 20))?;
@@ -46,7 +47,22 @@ fn main() -> Result<()> {
             table.add(program.name, measured);
         }
     }
+    if number("PIKUBE_BENCH_BLOCKS", 1) > 0 {
+        for block_mib in [4, 24, 96, 192] {
+            let image = images.in_blocks(block_mib)?;
+            let name = format!("{BLOCKS}{block_mib} MiB");
+            once(&name, &programs::piflash(&image, &[card.node.clone()]), &mut table)?;
+        }
+    }
     drop(card);
+    if number("PIKUBE_BENCH_SIZES", 1) > 0 {
+        for gib in [1, 4, 16] {
+            let image = image::mostly_free(&folder, gib)?;
+            let card = Card::new((gib << 30) + (64 << 20))?;
+            let program = programs::piflash(&image, &[card.node.clone()]);
+            once(&format!("piflash, {gib} GiB, mostly free"), &program, &mut table)?;
+        }
+    }
     if number("PIKUBE_BENCH_CARDS", 1) > 0 {
         throttled(&images, &mut table)?;
     }
@@ -62,28 +78,30 @@ fn main() -> Result<()> {
 /// Bytes per second of an SD card.
 const CARD_RATE: u64 = 20_000_000;
 
-/// One and eight cards at the speed of SD cards: the eight shall not take longer.
+/// Runs a program once.
+fn once(name: &str, program: &Program, table: &mut Table) -> Result<()> {
+    programs::quiet()?;
+    let measured = program.run()?;
+    println!("{name:<38} {measured}");
+    table.add(name, measured);
+    Ok(())
+}
+
+/// One, four and sixteen cards at the speed of SD cards: many shall not take longer than one.
 fn throttled(images: &Images, table: &mut Table) -> Result<()> {
-    for (name, cards, verify) in [
-        ("1 card of 20 MB/s, no verification", 1, false),
-        ("1 card of 20 MB/s", 1, true),
-        ("8 cards of 20 MB/s", 8, true),
-        ("8 cards of 20 MB/s, no verification", 8, false),
-    ] {
+    for count in [1, 4, 16] {
         let faults = fuse_card::Faults { rate: Some(CARD_RATE), ..Default::default() };
-        let cards: Vec<fuse_card::FuseCard> = (0..cards)
+        let cards: Vec<fuse_card::FuseCard> = (0..count)
             .map_while(|_| {
                 fuse_card::FuseCard::new(images.small_bytes + (16 << 20), faults.clone())
             })
             .collect();
-        if cards.is_empty() {
-            println!("skipped: no FUSE here");
+        if cards.len() < count {
+            println!("skipped: no FUSE here for {count} cards");
             return Ok(());
         }
         let nodes: Vec<String> = cards.iter().map(|card| card.node.display().to_string()).collect();
-        let measured = programs::piflash(&images.small_xz, &nodes, verify).run()?;
-        println!("{name:<38} {measured}");
-        table.add(name, measured);
+        once(&slow_cards(count), &programs::piflash(&images.small_xz, &nodes), table)?;
     }
     Ok(())
 }

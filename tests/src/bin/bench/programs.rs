@@ -1,6 +1,6 @@
 //! The programs that are compared, and the card that they write to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -40,10 +40,13 @@ pub struct Program {
 }
 
 /// Names that the ratios are made of.
-pub const PIFLASH: &str = "piflash, xz, write and verify";
+pub const PIFLASH: &str = "piflash, write and verify";
 pub const PIPELINE: &str = "xz | dd";
 pub const COMPARE: &str = "xz | cmp, past the cache";
 pub const BMAPTOOL: &str = "bmaptool copy, not verified";
+pub const BMAPTOOL_COMPARED: &str = "bmaptool copy, then xz | cmp";
+pub const CALIGULA: &str = "caligula 0.5.0, write and verify";
+pub const IMAGER: &str = "rpi-imager --cli, write and verify";
 pub const LIMITS: [&str; 3] =
     ["limit: xz -T0 alone", "limit: direct write alone", "limit: direct read alone"];
 
@@ -58,21 +61,21 @@ impl Program {
             command: ["bash", "-o", "pipefail", "-ec", &script].map(str::to_owned).to_vec(),
         };
         let nodes = [node.to_owned()];
+        let compare = format!(
+            "sync; echo 3 > /proc/sys/vm/drop_caches; xz -T0 -dc {xz} | cmp -n {bytes} - {node}"
+        );
+        let bmaptool = format!("bmaptool -q copy --bmap {bmap} {xz} {node}");
         let mut programs = vec![
-            Self { name: PIFLASH, ..piflash(&images.xz, &nodes, true) },
+            Self { name: PIFLASH, ..piflash(&images.xz, &nodes) },
             script(
                 PIPELINE,
                 format!(
                     "xz -T0 -dc {xz} | dd of={node} oflag=direct bs=4M iflag=fullblock conv=fsync status=none"
                 ),
             ),
-            script(
-                COMPARE,
-                format!(
-                    "sync; echo 3 > /proc/sys/vm/drop_caches; xz -T0 -dc {xz} | cmp -n {bytes} - {node}"
-                ),
-            ),
-            script(BMAPTOOL, format!("bmaptool -q copy --bmap {bmap} {xz} {node}")),
+            script(COMPARE, compare.clone()),
+            script(BMAPTOOL, bmaptool.clone()),
+            script(BMAPTOOL_COMPARED, format!("{bmaptool}; {compare}")),
             script(LIMITS[0], format!("xz -T0 -dc {xz}")),
             script(
                 LIMITS[1],
@@ -87,11 +90,21 @@ impl Program {
         ];
         let others = ["piflash, gz, write and verify", "piflash, zst, write and verify"];
         for (name, image) in others.into_iter().zip(&images.others) {
-            programs.push(Self { name, ..piflash(image, &nodes, true) });
+            programs.push(Self { name, ..piflash(image, &nodes) });
+        }
+        if let Some(caligula) = caligula() {
+            programs.push(script(
+                CALIGULA,
+                format!(
+                    "{} burn {xz} -o {node} -f -z xz -s skip --root never --interactive never",
+                    caligula.display()
+                ),
+            ));
         }
         let imager = Command::new("rpi-imager").arg("--version").output();
-        if imager.is_ok_and(|output| output.status.success()) {
-            programs.push(script("rpi-imager --cli", format!("rpi-imager --cli {xz} {node}")));
+        match imager.is_ok_and(|output| output.status.success()) {
+            true => programs.push(script(IMAGER, format!("rpi-imager --cli {xz} {node}"))),
+            false => println!("left out: {IMAGER}: it is not installed"),
         }
         // Once without counting: what cannot run is found out before minutes have gone by, and left out by name.
         programs.retain(|program| match program.run() {
@@ -115,7 +128,7 @@ impl Program {
 }
 
 /// `piflash` with everything that it would otherwise ask the laptop for.
-pub fn piflash(image: &Path, nodes: &[String], verify: bool) -> Program {
+pub fn piflash(image: &Path, nodes: &[String]) -> Program {
     let binary = std::env::var("PIKUBE_PIFLASH")
         .unwrap_or_else(|_| clone_root().join("target/release/piflash").display().to_string());
     let hosts = format!("bench[1-{}]", nodes.len());
@@ -129,9 +142,30 @@ pub fn piflash(image: &Path, nodes: &[String], verify: bool) -> Program {
         ["--timezone", "UTC", "--locale", "C.UTF-8", "--keyboard", "us"].map(str::to_owned),
     );
     command.extend(["--image".to_owned(), image.display().to_string()]);
-    command.extend((!verify).then(|| "--no-verify".to_owned()));
     command.extend(nodes.iter().cloned());
     Program { name: PIFLASH, command }
+}
+
+/// Caligula, built from its crate where that has not been done; `None`, with a word, where it cannot be.
+fn caligula() -> Option<PathBuf> {
+    let root = clone_root().join("target/bench-tools");
+    let program = root.join("bin/caligula");
+    if !program.exists() {
+        println!("building caligula");
+        let built = Command::new("cargo")
+            .args(["install", "caligula", "--version", "0.5.0", "--locked", "--quiet", "--root"])
+            .arg(&root)
+            .env("CARGO_TARGET_DIR", root.join("build"))
+            .status();
+        let why = match built {
+            Ok(status) if status.success() => return Some(program),
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        println!("left out: {CALIGULA}: cargo install: {why}");
+        return None;
+    }
+    Some(program)
 }
 
 /// Waits until nothing of the last program is still being written.
