@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use fake::images::{MIB, Shape, head, xz};
-use fake::{Card, Faults, OLD, Op, Source, assert_written, small};
+use fake::{Card, Faults, OLD, Op, Source, Zeroing, assert_written, small};
 use piflash::card::{CardState, Error, Event, Events, ExitClass, Options, Phase, Refusal, write};
 use proptest::prelude::*;
 
@@ -184,4 +184,34 @@ fn progress_goes_through_all_phases_and_ends_at_its_total() {
         assert_eq!(Some(*done), *total, "{phase:?}");
     }
     assert_eq!(phases[3].1, (source.image.len() - MIB) as u64);
+}
+
+#[test]
+fn what_a_card_zeroes_by_itself_is_looked_at_and_not_read_back_whole() {
+    let zeros = 5 * MIB..11 * MIB;
+    let mut image = Shape::default().build();
+    image[zeros.clone()].fill(0);
+    let source = Source::packed(Shape::default(), &image, image.clone());
+    for zeroing in [Zeroing::Zeroes, Zeroing::Refuses] {
+        let faults = Faults { zeroing: Some(zeroing), ..Faults::default() };
+        let card = Card::used(20 * MIB, true, faults);
+        source.write_one(&card).unwrap();
+        assert_written(&card, &source, "zeroed");
+        let read: usize =
+            card.log().iter().map(|op| if let Op::Read(_, len) = op { *len } else { 0 }).sum();
+        match zeroing {
+            Zeroing::Zeroes => assert!(read < image.len() - 4 * MIB, "{read} bytes were read"),
+            _ => assert!(read > image.len() - MIB, "{read} bytes were read"),
+        }
+    }
+    let faults = Faults { zeroing: Some(Zeroing::Lies), ..Faults::default() };
+    let card = Card::used(20 * MIB, true, faults);
+    let failure = source.write_one(&card).unwrap_err();
+    let is_there =
+        |offset: u64| (zeros.start as u64 - (1 << 16)..zeros.end as u64).contains(&offset);
+    assert!(
+        matches!(failure.error, Error::Mismatch { offset_bytes, .. } if is_there(offset_bytes)),
+        "{}",
+        failure.error
+    );
 }

@@ -3,7 +3,7 @@
 //! * [`guard::check`] turns a path into a [`Target`], or into a [`Refusal`] that says why and how to mend it.
 //! * [`open`] opens a target exclusively, checks again that it is the same card, and gives a [`Destination`].
 //! * [`write`] writes one image to any number of destinations from one decode, each with its own patch, reads
-//!   everything back and makes the cards bootable last.
+//!   back what was written and makes the cards bootable last.
 //! * [`read`] looks at a card that exists, [`amend`] changes files of its boot partition.
 //!
 //! The only place with ioctls and io_uring, and with the `unsafe` that they need. Nothing here prints.

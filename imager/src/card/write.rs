@@ -28,7 +28,7 @@ impl Job {
 /// How to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Read everything back and compare it.
+    /// Read back what was written and compare it.
     pub verify: bool,
 }
 
@@ -44,7 +44,7 @@ impl Default for Options {
 pub struct Written {
     /// Size of the image, all of which is on the card.
     pub bytes: u64,
-    /// Whether all of it was read back and compared.
+    /// Whether what was written was read back and compared.
     pub verified: bool,
     /// Seconds from start to end.
     pub seconds: f64,
@@ -60,6 +60,9 @@ pub struct Written {
 /// the head with the card's patch, except for the *withheld start*, the bytes before the first partition (at most
 /// 1 MiB); all of it is synced, read back past the cache and compared; and only then the withheld start is written,
 /// synced and compared. Whatever fails before that leaves a card whose first MiB is zeros: it does not boot.
+///
+/// Long runs of zeros, blocks that ext4 says are free among them, are made by the device itself where it has a command for
+/// that. What it has made is zeros, never what the card had before; a place of every 4 MiB of it is read back.
 ///
 /// Where decoding is slower than the card, what has been written and synced is read back meanwhile. What is found good
 /// so is looked at once more at the end, at one place of every 4 MiB, since a card that has less capacity than it says

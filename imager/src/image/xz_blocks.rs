@@ -133,23 +133,22 @@ impl Shared {
         let mut state = self.lock();
         state.spare.push(used);
         loop {
-            if let Some(job) = state.jobs.front_mut() {
-                if let Some(piece) = job.output.pop_front() {
-                    state.output_bytes -= piece.len() as u64;
-                    self.changed.notify_all();
-                    return Ok(Some(piece));
-                }
-                if let Some(result) = job.result.take() {
-                    result?;
-                    state.jobs.pop_front();
-                    state.first += 1;
-                    self.changed.notify_all();
-                    continue;
-                }
+            if let Some(piece) = state.jobs.front_mut().and_then(|job| job.output.pop_front()) {
+                state.output_bytes -= piece.len() as u64;
+                self.changed.notify_all();
+                return Ok(Some(piece));
             }
+            // A block that will never be whole fails as well, and less to the point.
             let is_missing = state.jobs.front().is_none_or(|job| !job.is_whole);
             if is_missing && let Some(end) = state.end.take_if(|end| end.is_err()) {
                 end?;
+            }
+            if let Some(result) = state.jobs.front_mut().and_then(|job| job.result.take()) {
+                result?;
+                state.jobs.pop_front();
+                state.first += 1;
+                self.changed.notify_all();
+                continue;
             }
             if state.jobs.is_empty() && state.end.is_some() {
                 return Ok(None);
@@ -395,3 +394,6 @@ impl State {
         self.jobs.get_mut(place)
     }
 }
+
+#[cfg(test)]
+mod tests;

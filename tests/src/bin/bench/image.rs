@@ -45,18 +45,32 @@ const LARGE: Shape = Shape { total: 2724, boot: 512, files: 1024, deleted: 300 }
 /// For cards of 20 MB/s.
 const SMALL: Shape = Shape { total: 48, boot: 16, files: 20, deleted: 4 };
 
+impl Shape {
+    fn scaled(&self, percent: u64) -> Self {
+        let of = |mib: u64| (mib * percent / 100).max(1);
+        Self {
+            total: of(self.total),
+            // FAT32 wants that much.
+            boot: of(self.boot).max(128),
+            files: of(self.files),
+            deleted: of(self.deleted),
+        }
+    }
+}
+
 impl Images {
-    /// Makes them, where an earlier run has not.
-    pub fn make(folder: &Path) -> Result<Self> {
+    /// Makes them, where an earlier run has not; the large one of `percent` of its usual size.
+    pub fn make(folder: &Path, percent: u64) -> Result<Self> {
         fs::create_dir_all(folder)?;
-        let (plain, small) = (folder.join("os.img"), folder.join("small.img"));
-        once(&plain, |to| build(to, &LARGE))?;
+        let large = LARGE.scaled(percent);
+        let (plain, small) = (folder.join(format!("os-{percent}.img")), folder.join("small.img"));
+        once(&plain, |to| build(to, &large))?;
         once(&small, |to| build(to, &SMALL))?;
-        let bmap = folder.join("os.bmap-of-holes");
+        let bmap = folder.join(format!("os-{percent}.holes"));
         once(&bmap, |to| {
             shell(&format!("bmaptool -q create -o {} {}", to.display(), plain.display()))
         })?;
-        let Shape { total, boot, files, deleted } = LARGE;
+        let Shape { total, boot, files, deleted } = large;
         Ok(Self {
             xz: packed(&plain, "xz -T0 -3 -c", "xz")?,
             others: [packed(&plain, "gzip -6 -c", "gz")?, packed(&plain, "zstd -q -3 -c", "zst")?],

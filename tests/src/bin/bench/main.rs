@@ -1,7 +1,7 @@
 //! `make bench`: piflash, what people use instead, and the limits of this machine, in one run, on the same image and
 //! the same loop device, in turns. Prints a table and writes `target/bench.json`.
 //!
-//! `PIKUBE_BENCH_REPEATS` says how often (3). `PIKUBE_BENCH_BLOCKS=0` leaves xz files with blocks of other sizes out,
+//! `PIKUBE_BENCH_REPEATS` says how often (3), `PIKUBE_BENCH_PERCENT` how large the image is (100: 2.66 GiB). `PIKUBE_BENCH_BLOCKS=0` leaves xz files with blocks of other sizes out,
 //! `PIKUBE_BENCH_CARDS=0` the throttled cards, `PIKUBE_BENCH_SIZES=0` the images of 1, 4 and 16 GiB.
 #![allow(clippy::print_stdout, reason = "it is for looking at")]
 
@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     };
     let repeats = number("PIKUBE_BENCH_REPEATS", 3);
     let folder = clone_root().join("target/bench");
-    let images = Images::make(&folder)?;
+    let images = Images::make(&folder, number("PIKUBE_BENCH_PERCENT", 100) as u64)?;
     let card = Card::new(images.bytes + (64 << 20))?;
     let mut table = Table::new(&images);
     let programs = if repeats == 0 { Vec::new() } else { Program::all(&images, &card.node)? };
