@@ -87,7 +87,9 @@ fn a_file_that_was_changed_after_its_index_was_read_is_found_out() {
     let plan = Plan { threads: 2, input_bytes: 1 << 20, output_bytes: 1 << 20 };
     let index = index(&packed).unwrap();
     let error = |bytes: Vec<u8>| decode(bytes, index.clone(), plan).unwrap_err().to_string();
-    assert!(error(others).contains("damaged"));
+    // Shorter, and with other blocks: which of the two is met first is a matter of luck.
+    let found = error(others);
+    assert!(found.contains("damaged") || found.contains("truncated"), "{found}");
     assert!(error(packed[..packed.len() - 5].to_vec()).contains("truncated"));
     assert!(error(packed[..packed.len() / 2].to_vec()).contains("truncated"));
     assert!(error([&packed[..], &[0; 4]].concat()).contains("changed while it was read"));

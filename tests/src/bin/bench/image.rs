@@ -43,7 +43,7 @@ struct Shape {
 /// 2.66 GiB, of which files are 1.0.
 const LARGE: Shape = Shape { total: 2724, boot: 512, files: 1024, deleted: 300 };
 /// For cards of 20 MB/s.
-const SMALL: Shape = Shape { total: 48, boot: 16, files: 20, deleted: 4 };
+const SMALL: Shape = Shape { total: 64, boot: 16, files: 20, deleted: 4 };
 
 impl Shape {
     fn scaled(&self, percent: u64) -> Self {
@@ -144,13 +144,18 @@ fn build(to: &Path, shape: &Shape) -> Result<()> {
     let (boot_sectors, root) = (shape.boot * MIB / 512, BOOT_SECTOR * 512 + shape.boot * MIB);
     let root_sector = root / 512;
     let root_blocks = (shape.total * MIB - root) / 4096;
-    let fat = if shape.boot < 64 { 16 } else { 32 };
+    // Bits, and sectors of a cluster: mkfs.vfat itself would go by the size of the whole disk.
+    let (fat, cluster) = match shape.boot {
+        ..64 => (16, 4),
+        64..512 => (32, 1),
+        _ => (32, 8),
+    };
     let kernel_mib = shape.boot / 8;
     shell(&format!(
         "export PATH=$PATH:/usr/sbin:/sbin; cd {work}
         truncate -s {total}M disk
         printf 'label: dos\\nlabel-id: 0xd9b3a0f1\\n{BOOT_SECTOR},{boot_sectors},c\\n{root_sector},,83\\n' | sfdisk -q disk
-        mkfs.vfat -F {fat} -n BOOTFS --offset {BOOT_SECTOR} disk {boot_kib} > mkfs.log 2>&1
+        mkfs.vfat -F {fat} -s {cluster} -n BOOTFS --offset {BOOT_SECTOR} disk {boot_kib} > mkfs.log 2>&1
         cat root/usr/lib/* 2>/dev/null | head -c {kernel_mib}M > kernel8.img || true
         for file in cmdline.txt config.txt issue.txt kernel8.img; do
             mcopy -i disk@@$(({BOOT_SECTOR} * 512)) $file ::$file; done
