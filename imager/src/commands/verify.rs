@@ -18,7 +18,7 @@ use crate::boot::BootFs;
 use crate::card::{self, Event, Events as _, Phase, ReadCard};
 use crate::cli::VerifyArgs;
 use crate::failure::{Exit, Failure};
-use crate::image::{ByteSize, Head, Patch, ReadAt, Rest, WithBoot as _, is_zero};
+use crate::image::{ByteSize, Head, Patch, ReadAt, Rest, SECTOR_BYTES, WithBoot as _, is_zero};
 use crate::progress::json::{Message, Outcome};
 use crate::progress::{Console, Followed};
 
@@ -189,8 +189,12 @@ impl Comparison<'_> {
         }
         let result = self.card.read_at(self.at, read);
         result.map_err(|error| self.failed(&error.to_string()))?;
-        for range in free.iter().filter(|range| is_zero(&read[(*range).clone()])) {
-            wanted[range.clone()].fill(0);
+        for range in free {
+            let sectors = wanted[range.clone()].chunks_mut(SECTOR_BYTES as usize);
+            let read = read[range.clone()].chunks(SECTOR_BYTES as usize);
+            for (wanted, _) in sectors.zip(read).filter(|(_, read)| is_zero(read)) {
+                wanted.fill(0);
+            }
         }
         // Equal in one comparison, nearly always.
         if wanted != read {

@@ -33,11 +33,6 @@ impl FreeSpace {
         Self { volumes: ext4.map(Volume::new).collect(), at: from }
     }
 
-    #[allow(dead_code)]
-    pub(super) fn reason(&self) -> Vec<Option<Doubt>> {
-        self.volumes.iter().map(|v| v.reader.doubt.map(|d| d.1)).collect()
-    }
-
     /// Takes the next bytes of the image; which of them are free, in order.
     pub(super) fn within(&mut self, data: &[u8]) -> Vec<Range<usize>> {
         let begin = self.at;

@@ -15,7 +15,8 @@ pub(super) use groups::Groups;
 pub(super) use superblock::{SUPERBLOCK_AT, SUPERBLOCK_BYTES, Superblock};
 
 /// Why nothing of a file system is taken for free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub(super) struct Doubt(pub(super) &'static str);
 
 /// The `u16` at a place of a structure, which is known to be large enough.
