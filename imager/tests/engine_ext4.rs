@@ -33,7 +33,7 @@ const UNDERSTOOD: [&[&str]; 9] = [
     &["-t", "ext4", "-b", "4096", "-O", "^64bit"],
     &["-t", "ext4", "-b", "1024", "-O", "^flex_bg,sparse_super2"],
     &["-t", "ext3", "-b", "1024"],
-    &["-t", "ext2", "-b", "1024", "-O", "^sparse_super"],
+    &["-t", "ext2", "-b", "1024", "-O", "^sparse_super,^resize_inode"],
 ];
 
 /// Of these it cannot, or is not.
