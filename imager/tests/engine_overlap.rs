@@ -42,6 +42,7 @@ fn everything_is_read_back_once_and_after_it_was_synced() {
     for (index, op) in log[..last_write].iter().enumerate() {
         match *op {
             Op::Write(offset, len) => dirty.push(offset..offset + len as u64),
+            Op::Zero(offset, len) => dirty.push(offset..offset + len),
             Op::Sync => dirty.clear(),
             Op::Read(offset, len) => {
                 let end = offset + len as u64;

@@ -98,7 +98,7 @@ impl Groups {
         let clipped = self.metadata[before..after.max(before)]
             .iter()
             .map(move |range| range.start.max(blocks.start)..range.end.min(blocks.end));
-        clipped.chain([blocks.start..backup]).flatten()
+        clipped.chain(std::iter::once(blocks.start..backup)).flatten()
     }
 }
 

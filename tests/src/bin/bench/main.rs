@@ -51,7 +51,7 @@ fn main() -> Result<()> {
         for block_mib in [4, 24, 96, 192] {
             let image = images.in_blocks(block_mib)?;
             let name = format!("{BLOCKS}{block_mib} MiB");
-            once(&name, &programs::piflash(&image, &[card.node.clone()]), &mut table)?;
+            once(&name, &programs::piflash(&image, std::slice::from_ref(&card.node)), &mut table)?;
         }
     }
     drop(card);
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         for gib in [1, 4, 16] {
             let image = image::mostly_free(&folder, gib)?;
             let card = Card::new((gib << 30) + (64 << 20))?;
-            let program = programs::piflash(&image, &[card.node.clone()]);
+            let program = programs::piflash(&image, std::slice::from_ref(&card.node));
             once(&format!("piflash, {gib} GiB, mostly free"), &program, &mut table)?;
         }
     }
