@@ -16,6 +16,7 @@ has_target() { compgen -G "$(rustc --print sysroot)/lib/rustlib/$1/lib/libcore-*
 rust_with_source() {
     local bin
     for bin in "$(dirname "$(command -v rustc)")" /usr/bin /usr/lib/rust-*/bin; do
+        [ -x "$bin/rustc" ] || continue
         "$setup"/enough-rust.sh "$bin" || continue
         [ -f "$("$bin"/rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock" ] || continue
         echo "$bin"
