@@ -70,12 +70,16 @@ impl ControlPlane {
         };
         plane.prepare(card)?;
         let began = Instant::now();
-        for name in ["etcd", "kube-apiserver", "kube-controller-manager"] {
+        let start = |plane: &mut Self, name: &str| {
             let flags = plane.flags(name)?;
-            plane.run(name, flags.arguments())?;
-        }
+            plane.run(name, flags.arguments())
+        };
+        start(&mut plane, "etcd")?;
+        start(&mut plane, "kube-apiserver")?;
         plane.wait_until_ready(began)?;
         plane.ready_after = began.elapsed();
+        // It ends when it does not find a healthy API server within ten seconds; nobody starts it again here.
+        start(&mut plane, "kube-controller-manager")?;
         Ok(plane)
     }
 
@@ -162,7 +166,8 @@ impl ControlPlane {
                     words.join("\n")
                 );
             }
-            sleep(Duration::from_millis(100));
+            // kubectl takes as much of a processor as what it waits for
+            sleep(Duration::from_millis(300));
         }
     }
 
