@@ -14,7 +14,7 @@ ARM64 := aarch64-unknown-linux-musl
 ARMV7 := armv7-unknown-linux-musleabihf
 AGENTS := target/agents
 
-.PHONY: help demo check test test-all ci bench agents lint install clean setup setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-all
+.PHONY: help demo style check test test-all ci bench agents lint install clean setup setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-all
 
 help:
 	@echo "make demo      write a card, boot it as a control plane, show its journal and status, and kubectl on the laptop"
@@ -88,9 +88,12 @@ install: piflash
 demo:
 	@tests/setup/demo.sh
 
-check: setup
+# What check and lint have in common.
+style: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+check: style
 	cargo test --workspace --lib --bins
 
 test: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes
@@ -107,10 +110,8 @@ bench: setup-tests piflash test-images
 	@tests/setup/packages.sh @bench
 	cargo run -q --release -p pikube-tests --bin bench
 
-lint: setup
+lint: style
 	@tests/setup/packages.sh @lint
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
 	shellcheck units/*.sh tests/src/probe.sh
 	cd tests/setup && shellcheck -x *.sh
 	cd tests/images && shellcheck -x *.sh

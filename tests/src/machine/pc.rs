@@ -3,13 +3,13 @@
 //! where that works, else without: slow, minutes for a boot.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::process::{Ending, Running};
+use super::process::Running;
 use super::{Machine, PATIENCE, config_txt};
 use crate::card::Card;
 use crate::needs::{self, Missing};
@@ -173,22 +173,10 @@ impl Machine for Pc {
         );
         command.args(["-append", &format!("{harness} {line}")]);
         let log = super::process::new_log(&self.logs, "pc")?;
-        Running::start(&command, scratch, log, ending)
+        Running::start(&command, scratch, log, super::qemu::ending)
     }
 }
 
 fn text(path: &Path) -> String {
     path.display().to_string()
-}
-
-fn ending(status: ExitStatus, console: &str) -> Option<Ending> {
-    if !status.success() {
-        None
-    } else if console.contains("reboot: Restarting system") {
-        Some(Ending::Reboot)
-    } else if console.contains("reboot: Power down") {
-        Some(Ending::PowerOff)
-    } else {
-        None
-    }
 }

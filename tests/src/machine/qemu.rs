@@ -98,7 +98,8 @@ impl Machine for Qemu {
     }
 }
 
-fn ending(status: ExitStatus, console: &str) -> Option<Ending> {
+/// How QEMU ended, told by what the kernel said last: it exits with 0 for a reboot (`-no-reboot`) and for power-off alike.
+pub(super) fn ending(status: ExitStatus, console: &str) -> Option<Ending> {
     if !status.success() {
         None
     } else if console.contains("reboot: Restarting system") {
