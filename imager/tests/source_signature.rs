@@ -87,6 +87,8 @@ fn only_the_right_signature_of_the_right_key_is_believed() {
         other => panic!("{}", text(&other)),
     };
     let old = Some("20200101T000000");
+    // The faked clock goes on from there while a key is made: what it signs is signed a day later.
+    let next_day = Some("20200102T000000");
 
     gpg.key(None, "maker", "ed25519", "never");
     gpg.sign(None, "maker", "binary.sig", &[]);
@@ -105,12 +107,12 @@ fn only_the_right_signature_of_the_right_key_is_believed() {
     assert!(read("other.sig", "other.asc").unwrap() == image, "RSA");
 
     gpg.key(old, "expired", "ed25519", "1y");
-    gpg.sign(old, "expired", "expired.sig", &[]);
+    gpg.sign(next_day, "expired", "expired.sig", &[]);
     let error = problem("expired.sig", "expired.asc").to_string();
     assert!(error.contains("has expired"), "{error}");
 
     gpg.key(old, "lasting", "ed25519", "never");
-    gpg.sign(old, "lasting", "short.sig", &["--default-sig-expire", "30d"]);
+    gpg.sign(next_day, "lasting", "short.sig", &["--default-sig-expire", "30d"]);
     let error = problem("short.sig", "lasting.asc").to_string();
     assert!(error.contains("signature has expired"), "{error}");
     gpg.sign(None, "lasting", "weak.sig", &["--digest-algo", "SHA1"]);

@@ -16,10 +16,9 @@ impl Flags {
         let named = || format!("reading {}", manifest.display());
         let text = fs::read_to_string(manifest).with_context(named)?;
         let documents = Yaml::load_from_str(&text).with_context(named)?;
-        let pod = documents.first().context("no document").with_context(named)?;
-        let command = pod["spec"]["containers"][0]["command"].as_sequence();
-        let words = command.context("no command").with_context(named)?.iter();
-        Ok(Self(words.skip(1).filter_map(Yaml::as_str).map(str::to_owned).collect()))
+        let words =
+            command(&documents).context("no container with a command").with_context(named)?;
+        Ok(Self(words.iter().skip(1).filter_map(Yaml::as_str).map(str::to_owned).collect()))
     }
 
     /// The value of a flag.
@@ -49,6 +48,11 @@ impl Flags {
     pub(super) fn arguments(&self) -> &[String] {
         &self.0
     }
+}
+
+fn command<'a>(documents: &'a [Yaml<'a>]) -> Option<&'a Vec<Yaml<'a>>> {
+    let containers = documents.first()?.as_mapping_get("spec")?.as_mapping_get("containers")?;
+    containers.as_sequence_get(0)?.as_mapping_get("command")?.as_sequence()
 }
 
 #[cfg(test)]
