@@ -17,7 +17,7 @@ if command -v mmdebstrap >/dev/null; then
     phase "packages for the node: Debian, docker" tests/farm/build.sh trixie & beside+=($!)
 fi
 trap '[ ${#beside[@]} = 0 ] || kill "${beside[@]}" 2>/dev/null || true' EXIT
-phase "piflash" cargo build --workspace --bins
+phase "piflash" cargo build -p piflash -p pikube-tests --bin piflash --bin demo
 phase "pikube-agent" "$setup"/twin-agent.sh target/test-agents
 if [ ${#beside[@]} -gt 0 ]; then
     if [ "${REAL:-}" = 1 ]; then

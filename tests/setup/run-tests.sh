@@ -13,9 +13,18 @@ logs=target/tmp/pikube-test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
 
-# Every suite of tests/tests has its line.
-for path in tests/tests/*.rs tests/tests/*/main.rs; do
-    suite=${path%/main.rs} suite=${suite##*/} suite=${suite%.rs}
+# suites FOLDER : names of the suites of integration tests there
+suites() {
+    local path
+    for path in "$1"/*.rs "$1"/*/main.rs; do
+        [ -f "$path" ] || continue
+        path=${path%/main.rs} path=${path##*/}
+        echo "${path%.rs}"
+    done
+}
+
+# Every suite of the booted nodes and of the stand-ins has its line.
+for suite in $(suites tests/tests) $(suites tests/standins/tests); do
     awk -v suite="$suite" '$3 == suite { found = 1 } END { exit !found }' tests/tiers.list ||
         { echo "tests/tiers.list does not say when to run the suite $suite" >&2; exit 1; }
 done
@@ -33,11 +42,12 @@ fi
 # Booted nodes with a real Kubernetes run only where they are asked for.
 [ "$1" != all ] || export PIKUBE_REAL=1
 
-# suite NAME CARGO-ARGUMENT... : one call of cargo test, into a log of its own.
+# suite NAME CARGO-ARGUMENT... : one call of cargo test, into a log of its own. Always of the whole workspace: with one
+# package alone the crates would have other features, and would be compiled again.
 suite() {
     local log=$logs/$1.log
     shift
-    cargo test --no-fail-fast "$@" >"$log" 2>&1 || echo "run-tests: failed" >>"$log"
+    cargo test --workspace --no-fail-fast "$@" >"$log" 2>&1 || echo "run-tests: failed" >>"$log"
 }
 # lane NAME : the suites of a lane, one after the other.
 lane() {
@@ -45,13 +55,13 @@ lane() {
     while read -r tier lane name tests; do
         [[ " $tiers " == *" $tier "* && $lane = "$1" ]] || continue
         # shellcheck disable=SC2086 # one word per test
-        suite "$name-$tier" -p pikube-tests --test "$name" -- $tests
+        suite "$name-$tier" --test "$name" -- $tests
     done < <(sed 's/#.*//' tests/tiers.list)
 }
 
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" != 0 ]; then
     echo "skipped: cards, nodes, Raspberry Pi: not installed: ${missing[*]}" | tee -a "$logs/skipped.log"
-    suite units --workspace --lib --bins
+    suite units --lib --bins
 else
     cargo test --workspace --no-run
     beside=()
@@ -60,8 +70,9 @@ else
     for lane in $lanes; do
         lane "$lane" & beside+=($!)
     done
-    suite units --workspace --lib --bins
-    for package in pikube-config pikube-agent piflash; do suite "$package" -p "$package" --test '*'; done
+    suite units --lib --bins
+    mapfile -t own < <(for folder in config agent imager; do suites $folder/tests; done | sort -u)
+    suite programs "${own[@]/#/--test=}"
     wait "${beside[@]}"
     trap - EXIT
 fi

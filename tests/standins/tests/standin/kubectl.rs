@@ -1,6 +1,6 @@
 //! Debian's own kubectl of the version that nodes have, and a cluster to ask with it.
 
-#[path = "../../../imager/tests/support/kubectl.rs"]
+#[path = "../../../../imager/tests/support/kubectl.rs"]
 #[allow(dead_code, reason = "another release of it is asked for here")]
 mod fetched;
 
