@@ -11,7 +11,7 @@ export TZ=UTC LC_ALL=C.UTF-8
 all_images=(debian-amd64 debian-arm64 raspios-bookworm-amd64 raspios-bookworm-arm64 raspios-trixie-amd64 raspios-trixie-arm64
   ubuntu-amd64 hypriot-amd64)
 
-cache=${PIKUBE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pikube-tests}
+. "$here/../setup/cache.sh"
 
 say() { printf 'images: %4d s: %s\n' "$SECONDS" "$*" >&2; }
 die() { printf 'images: %s\n' "$*" >&2; exit 1; }

@@ -5,7 +5,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 least=1.21
-cache=${PIKUBE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pikube-tests}
+. "$here"/cache.sh
 unpacked=$cache/go/usr/lib/go-1.24/bin/go
 
 # new_enough VERSION

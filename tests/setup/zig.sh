@@ -5,7 +5,7 @@
 # it. All of it stays in the cache of the tests, the compiled standard library included, so a later clone is spared it.
 
 setup=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${PIKUBE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pikube-tests}
+. "$setup"/cache.sh
 zig_versions=(ziglang==0.17.0 cargo-zigbuild==0.24.0)
 zig=$cache/zig-0.17.0
 
