@@ -29,14 +29,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 fn two_nodes() -> Result<()> {
     let Some(cluster) = asked_for("real-two-nodes")? else { return Ok(()) };
     let laperouse = cluster.member(&master(), &Order::changes())?;
-    let seat = Seat {
-        role: "worker",
-        name: "fregate",
-        address: Some(WORKER_ADDRESS),
-        memory_mib: WORKER_MIB,
-        ..master()
-    };
-    let fregate = cluster.member(&seat, &Order::changes().with("--runtime", "containerd"))?;
+    let fregate = cluster.member(&worker(), &Order::changes().with("--runtime", "containerd"))?;
     let kubeconfig = cluster.kubeconfig()?;
     println!("on {}", laperouse.kind());
 
@@ -76,14 +69,7 @@ fn a_revoked_token() -> Result<()> {
     let power = laperouse.power_on();
     is_done(&cluster, &laperouse, &power, Instant::now())?;
     let kubectl = Kubectl { cluster: &cluster, kubeconfig: cluster.kubeconfig()? };
-    let seat = Seat {
-        role: "worker",
-        name: "fregate",
-        address: Some(WORKER_ADDRESS),
-        memory_mib: WORKER_MIB,
-        ..master()
-    };
-    let fregate = cluster.member(&seat, &Order::changes().with("--runtime", "containerd"))?;
+    let fregate = cluster.member(&worker(), &Order::changes().with("--runtime", "containerd"))?;
     let tokens = ["-n", "kube-system", "delete", "secret", "--field-selector"];
     let field = "type=bootstrap.kubernetes.io/token";
     kubectl.run(&[&tokens[..], &[field]].concat())?;
@@ -109,6 +95,11 @@ fn asked_for(test: &str) -> Result<Option<Cluster>> {
 fn master() -> Seat<'static> {
     let address = Some(MASTER_ADDRESS);
     Seat { image: TRIXIE, role: "master", name: "laperouse", address, memory_mib: MASTER_MIB }
+}
+
+fn worker() -> Seat<'static> {
+    let address = Some(WORKER_ADDRESS);
+    Seat { role: "worker", name: "fregate", address, memory_mib: WORKER_MIB, ..master() }
 }
 
 /// Boots a card that has never been on, and cuts its power while kubeadm is at work.
