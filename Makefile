@@ -51,7 +51,7 @@ piflash: agents
 test-agents: agents
 	@mkdir -p target/test-agents
 	@cp $(AGENTS)/pikube-agent-* target/test-agents/
-	@tests/setup/twin-agent.sh target/test-agents
+	@tests/setup/node-programs.sh target/test-agents
 
 # Without root and without the packages there are no images, and what needs them is skipped.
 test-images: setup-tests

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use fake::images::{MIB, Shape, head, xz};
 use fake::{Card, Faults, OLD, Op, Source, assert_written, small};
 use piflash::card::{CardState, Error, ExitClass, Failure, Options, write};
-use piflash::image::Patch;
+use piflash::image::{Patch, WithBoot as _};
 
 /// Places of every kind: table, gap, boot sector, boot partition, its end, stream, its last byte.
 fn places(source: &Source) -> Vec<u64> {

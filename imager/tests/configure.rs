@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -146,6 +147,45 @@ fn the_same_settings_change_no_byte() {
             assert!(desk.card() == before, "{settings:?}");
         }
     }
+}
+
+#[test]
+fn a_file_that_is_a_card_is_for_its_owner() {
+    let desk = Desk::written(Fat::Sixteen);
+    let path = desk.path("card.img");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    let change = |country: &str| said(&desk.configure(&["--timezone", country]));
+    assert!(!change("Europe/Oslo").contains("can read it"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = change("Europe/Rome");
+    assert!(
+        said.contains("warning: `card.img` will hold keys") && said.contains("chmod 600"),
+        "{said}"
+    );
+}
+
+#[test]
+fn secrets_that_cannot_be_read_are_not_dropped() {
+    let desk = Desk::written(Fat::ThirtyTwo);
+    let before = desk.card();
+    let whole = desk.file("pikube-secrets.toml").unwrap();
+    let mut cut = before.clone();
+    let at = memchr::memmem::find(&before, whole.as_bytes()).unwrap();
+    cut[at + 20..at + 30].fill(b'?');
+    fs::write(desk.path("card.img"), &cut).unwrap();
+    let output = desk.configure(&["--timezone", "Europe/Oslo"]);
+    let said = said(&output);
+    assert!(
+        said.contains("`pikube-secrets.toml`, cannot be read") && said.contains("help: "),
+        "{said}"
+    );
+    assert!(!output.status.success() && desk.card() == cut, "nothing is written");
+    // The launcher overwrites what it has taken, and a cut may leave that.
+    let mut zeros = before.clone();
+    zeros[at..at + whole.len()].fill(0);
+    fs::write(desk.path("card.img"), &zeros).unwrap();
+    let output = desk.configure(&["--timezone", "Europe/Oslo"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

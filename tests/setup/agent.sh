@@ -6,7 +6,6 @@ set -euo pipefail
 target=$1 file=$2
 cd "$setup/../.."
 if has_target "$target"; then
-    case $target in *-gnu) export RUSTFLAGS="-C target-feature=+crt-static" ;; esac
     cargo build --profile agent -p pikube-agent --target "$target"
     built=${CARGO_TARGET_DIR:-target}/$target/agent/pikube-agent
 else

@@ -18,7 +18,7 @@ if command -v mmdebstrap >/dev/null; then
 fi
 trap '[ ${#beside[@]} = 0 ] || kill "${beside[@]}" 2>/dev/null || true' EXIT
 phase "piflash" cargo build -p piflash -p pikube-tests --bin piflash --bin demo
-phase "pikube-agent" "$setup"/twin-agent.sh target/test-agents
+phase "pikube-agent" "$setup"/node-programs.sh target/test-agents
 if [ ${#beside[@]} -gt 0 ]; then
     if [ "${REAL:-}" = 1 ]; then
         phase "Kubernetes, built from its Go modules" tests/kubernetes/build.sh node

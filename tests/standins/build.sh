@@ -34,14 +34,9 @@ require() {
   [ ${#missing[@]} = 0 ] || die "not installed: ${missing[*]}"
 }
 
-# Static: the same file runs on every release.
 standin() {
   if [ -n "${PIKUBE_STANDIN:-}" ]; then printf '%s\n' "$PIKUBE_STANDIN"; return; fi
-  local root=$folder/../.. where
-  (cd "$root" && RUSTFLAGS="-C target-feature=+crt-static" cargo build -q --profile standin -p pikube-standin \
-    --target x86_64-unknown-linux-gnu >&2)
-  where=${CARGO_TARGET_DIR:-$root/target}
-  printf '%s\n' "$where/x86_64-unknown-linux-gnu/standin/standin"
+  printf '%s/standin\n' "$("$folder/../setup/node-programs.sh")"
 }
 
 # program NAME VERSION FILE : for the packages

@@ -65,16 +65,6 @@ impl<T: Read + Write + Seek> BootFs<T> {
         from_directory.unwrap_or_else(|| self.fs.volume_label()).trim_end().to_owned()
     }
 
-    /// Bytes in free clusters, and bytes in one cluster.
-    ///
-    /// # Errors
-    /// Reading the FAT.
-    pub fn free(&self) -> Result<(u64, u64), FatError> {
-        let stats = self.fs.stats().map_err(FatError::Open)?;
-        let cluster = u64::from(stats.cluster_size());
-        Ok((u64::from(stats.free_clusters()) * cluster, cluster))
-    }
-
     /// Whether the root directory has this name (upper and lower case alike).
     ///
     /// # Errors
@@ -142,11 +132,53 @@ impl<T: Read + Write + Seek> BootFs<T> {
         file.flush().map_err(fail)
     }
 
+    /// The path in short names (`OVERLAYS/PIKUBE~1.TOM`), as the directories have it; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// Reading the directories.
+    pub fn short_path(&self, name: &str) -> Result<Option<String>, FatError> {
+        let fail = |source| FatError::File { action: "opening", name: name.to_owned(), source };
+        let mut folder = self.fs.root_dir();
+        let mut short = Vec::new();
+        let mut parts = name.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let mut found = None;
+            for entry in folder.iter() {
+                let entry = entry.map_err(fail)?;
+                let is_it = |name: &str| name.eq_ignore_ascii_case(part);
+                if is_it(&entry.file_name()) || is_it(&entry.short_file_name()) {
+                    found = Some(entry);
+                    break;
+                }
+            }
+            let Some(entry) = found else { return Ok(None) };
+            short.push(entry.short_file_name());
+            if parts.peek().is_some() {
+                if !entry.is_dir() {
+                    return Ok(None);
+                }
+                folder = entry.to_dir();
+            }
+        }
+        Ok(Some(short.join("/")))
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Where it is not there, or writing fails.
+    pub fn remove(&self, name: &str) -> Result<(), FatError> {
+        let fail = |source| FatError::File { action: "removing", name: name.to_owned(), source };
+        self.fs.root_dir().remove(name).map_err(fail)
+    }
+
     /// Writes back what is cached and clears the dirty flag.
     ///
     /// # Errors
     /// [`FatError::Close`].
     pub fn close(self) -> Result<(), FatError> {
+        // Counted here where the count is unknown: closing writes it.
+        self.fs.stats().map_err(FatError::Close)?;
         self.fs.unmount().map_err(FatError::Close)
     }
 

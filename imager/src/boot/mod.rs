@@ -14,13 +14,14 @@ mod flags;
 mod meta_data;
 mod os;
 mod prepare;
+mod replace;
 mod seed;
 mod user_data;
 
 use pikube_config::{Problems, names};
 use thiserror::Error;
 
-use crate::image::{Patch, WithBoot};
+use crate::image::{MapError, Patch, WithBoot};
 
 pub use edits::{Edit, EditError, NodeFiles, Show};
 pub use extras::{ExtraFile, Extras};
@@ -36,6 +37,9 @@ pub enum BootError {
     /// See [`FatError`].
     #[error(transparent)]
     Fat(#[from] FatError),
+    /// See [`MapError`].
+    #[error(transparent)]
+    Map(#[from] MapError),
     /// See [`Unsupported`].
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
@@ -45,6 +49,9 @@ pub enum BootError {
     /// A plan on the card that cannot be read.
     #[error("the plan on the card, `{plan}`, cannot be read: {0}", plan = names::PLAN)]
     Plan(Problems),
+    /// Secrets on the card that the node has not taken, and that cannot be read.
+    #[error("the secrets on the card, `{secrets}`, cannot be read: {0}", secrets = names::SECRETS)]
+    Secrets(Problems),
     /// No command line to hook into.
     #[error("the boot partition has no `{0}`")]
     NoCmdline(String),
@@ -67,9 +74,16 @@ impl BootError {
         match self {
             BootError::Unsupported(error) => Some(error.help()),
             BootError::Edit(error) => error.help(),
-            BootError::Plan(_) => Some("write the card anew".into()),
+            BootError::Plan(_) | BootError::Secrets(_) => Some(
+                "write the card anew: `piflash --hostname NAME CARD`; a change would lose them"
+                    .into(),
+            ),
             BootError::NoCmdline(_) | BootError::Fat(_) => {
                 Some(format!("check the image; piflash prepares {SUPPORTED}"))
+            }
+            BootError::Map(MapError::Read(_)) => None,
+            BootError::Map(_) => {
+                Some("mend the boot partition with `fsck.vfat -r`, or write the card anew".into())
             }
             BootError::Full { .. } => Some(
                 "add fewer or smaller files, and start from the image as its makers publish it"
@@ -124,5 +138,7 @@ pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
     if signs.cmdline.is_none() {
         return Err(BootError::NoCmdline(cmdline));
     }
-    Ok(Survey { os, label: signs.label.clone(), fat: fs.kind(), free_bytes: fs.free()?.0 })
+    let (label, fat) = (signs.label.clone(), fs.kind());
+    drop(fs);
+    Ok(Survey { os, label, fat, free_bytes: disk.map(&patch)?.free_bytes() })
 }

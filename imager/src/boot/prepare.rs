@@ -8,8 +8,9 @@ use super::edits::{self, Edit, Found, NodeFiles, Show};
 use super::extras::Extras;
 use super::fat::{BootFs, FatError};
 use super::os::{Bits, Os};
+use super::replace::replace;
 use crate::agents::{Agent, Agents};
-use crate::image::{Patch, PatchedPartition, ReadAt, WithBoot};
+use crate::image::{ByteSize, Patch, PatchedPartition, ReadAt, WithBoot, is_zero};
 
 /// Left free on the boot partition for what the OS and the agent write there, bytes.
 const RESERVE_BYTES: u64 = 256 << 10;
@@ -30,7 +31,7 @@ pub struct Prepared {
 impl Prepared {
     /// Whether everything is on the boot partition already; not a single sector changes then.
     pub fn is_unchanged(&self) -> bool {
-        self.edits.is_empty()
+        self.patch.is_empty()
     }
 }
 
@@ -48,23 +49,31 @@ pub fn prepare(
     extras: &Extras,
 ) -> Result<Prepared, BootError> {
     let mut patch = Patch::default();
+    let map = disk.map(&patch)?;
+    let (free, cluster) = (map.free_bytes(), disk.fat().cluster_bytes);
+    let lost = map.lost().count() as u64 * cluster;
     let fs = BootFs::open(disk.patched(&mut patch))?;
     let found = found(&fs, os)?;
-    let (free, cluster) = fs.free()?;
     let choices = choices(agents, os);
     let mut last = None;
     for choice in &choices {
-        let (edits, warnings) = changes(&fs, os, node, choice, extras, &found)?;
-        let needed = needed(&fs, &edits, cluster)?;
-        if edits.is_empty() {
-            // Closing may write the count of free clusters, which is no change that anybody asked for.
+        let (edits, mut warnings) = changes(&fs, os, node, choice, extras, &found)?;
+        if edits.is_empty() && map.is_whole() {
             return Ok(Prepared { edits, patch: Patch::default(), warnings });
         }
-        if needed <= free {
-            for edit in &edits {
-                fs.write(&edit.name, &edit.after)?;
+        let needed = needed(&edits, cluster);
+        if needed <= free + lost {
+            drop(fs);
+            let mut patch = Patch::default();
+            let files: Vec<(&str, &[u8])> =
+                edits.iter().map(|edit| (&*edit.name, &edit.after[..])).collect();
+            replace(disk, &map, &files, &mut patch)?;
+            if !map.is_whole() {
+                warnings.push(format!(
+                    "an interrupted change left {} on the boot partition that belong to no file: this is put right",
+                    ByteSize(lost).short()
+                ));
             }
-            fs.close()?;
             return Ok(Prepared { edits, patch, warnings });
         }
         last = Some(BootError::Full { needed, free });
@@ -137,7 +146,7 @@ fn plan_on<B: ReadAt>(fs: &Volume<'_, B>) -> Result<Option<FirstbootPlan>, FatEr
 /// `None` where piflash has not been.
 ///
 /// # Errors
-/// [`BootError::Plan`], and what reading the volume says.
+/// [`BootError::Plan`], [`BootError::Secrets`], and what reading the volume says.
 pub fn existing(disk: &impl WithBoot) -> Result<Option<NodeFiles>, BootError> {
     let mut patch = Patch::default();
     let fs = BootFs::open(disk.patched(&mut patch))?;
@@ -145,19 +154,20 @@ pub fn existing(disk: &impl WithBoot) -> Result<Option<NodeFiles>, BootError> {
     let plan =
         FirstbootPlan::from_toml(&String::from_utf8_lossy(&bytes)).map_err(BootError::Plan)?;
     let bytes = Zeroizing::new(fs.read(names::SECRETS)?.unwrap_or_default());
-    // Cut between overwriting and removing, they are zeros: as good as gone.
-    let secrets = std::str::from_utf8(&bytes).ok().and_then(|text| Secrets::from_toml(text).ok());
-    Ok(Some(NodeFiles { plan, secrets: secrets.unwrap_or_default() }))
+    // The launcher overwrites them before it removes them: a cut between the two leaves zeros.
+    if is_zero(&bytes) {
+        return Ok(Some(NodeFiles { plan, secrets: Secrets::default() }));
+    }
+    // As none they would be lost with the next change.
+    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    let secrets = Secrets::from_toml(&text).map_err(BootError::Secrets)?;
+    Ok(Some(NodeFiles { plan, secrets }))
 }
 
-/// Bytes in whole clusters that the edits take beyond what their predecessors hold, with a cluster per file for the
-/// growth of the root directory, and the reserve.
-fn needed<B: ReadAt>(fs: &Volume<'_, B>, edits: &[Edit], cluster: u64) -> Result<u64, FatError> {
-    let mut clusters = 0;
-    for edit in edits {
-        let before = fs.size(&edit.name)?.map_or(0, |bytes| bytes.div_ceil(cluster) + 1);
-        let after = (edit.after.len() as u64).div_ceil(cluster) + 1;
-        clusters += after.saturating_sub(before);
-    }
-    Ok(if clusters == 0 { 0 } else { clusters * cluster + RESERVE_BYTES })
+/// Bytes in whole clusters that the edits take, with a cluster per file for the growth of its folder, and the reserve. What
+/// they replace stays until the new content stands beside it.
+fn needed(edits: &[Edit], cluster: u64) -> u64 {
+    let clusters: u64 =
+        edits.iter().map(|edit| (edit.after.len() as u64).div_ceil(cluster) + 1).sum();
+    if clusters == 0 { 0 } else { clusters * cluster + RESERVE_BYTES }
 }

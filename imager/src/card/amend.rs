@@ -4,61 +4,123 @@ use std::ops::Range;
 
 use super::buffer::AlignedBuffer;
 use super::destination::Destination;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::medium::Medium;
 use super::read_back::{STEP_BYTES, compare, mismatch};
-use crate::image::{FatBootSector, Partition, Patch, SECTOR_BYTES};
+use crate::image::{FatBootSector, FatMap, Patch, SECTOR_BYTES, WithBoot};
 
-/// Writes the changed sectors, syncs, reads them back past the cache and compares them.
+/// Writes the changed sectors, reads them back past the cache and compares them.
 ///
-/// A FAT has no transactions; what a cut leaves depends on the order. First come the contents of files, which nobody
-/// finds yet where they are in new clusters; then the tables, then the directory that names them. So a name never leads
-/// to clusters that are not its own. Writing the same changes again mends whatever a cut left.
+/// A FAT has no transactions; what a cut leaves depends on the order, which is that of [`Step`], with a sync after each:
+/// what is new stands where no name leads to, then names lead to it, then what they led to before is cleared and given
+/// back. So a cut leaves each file as it was or as it becomes. What it leaves without a name is cleared by the next
+/// change.
 ///
 /// # Errors
-/// [`Error::IoAt`](super::Error::IoAt), [`Error::Mismatch`](super::Error::Mismatch).
-pub fn amend(
-    destination: Box<dyn Destination>,
-    boot: &Partition,
-    fat: &FatBootSector,
-    patch: &Patch,
-) -> Result<()> {
+/// [`Error::IoAt`], [`Error::Mismatch`], [`Error::Map`].
+pub fn amend(destination: Box<dyn Destination>, card: &impl WithBoot, patch: &Patch) -> Result<()> {
     let mut medium = Medium::new(destination);
-    let runs =
-        runs(patch, |sector| match (sector * SECTOR_BYTES).saturating_sub(boot.offset_bytes) {
-            at if fat.root.contains(&at) => Area::Root,
-            at if fat.tables.contains(&at) => Area::Tables,
-            _ => Area::Files,
-        });
-    for now in [Area::Files, Area::Tables, Area::Root] {
-        for run in runs.iter().filter(|run| run.area == now) {
-            medium.put(run.sectors.start * SECTOR_BYTES, &run.content(patch))?;
+    let order = Order::new(card, patch)?;
+    let runs = runs(patch, |sector| order.step(sector));
+    let offset = |run: &Run| run.sectors.start * SECTOR_BYTES;
+    for step in [Step::New, Step::Taken, Step::Names, Step::Old, Step::Tables] {
+        let now: Vec<&Run> = runs.iter().filter(|run| run.step.is_done_in(step)).collect();
+        if step != Step::Names {
+            for run in now {
+                let mut content = run.content(patch);
+                if step == Step::Taken {
+                    order.keep(offset(run), &mut content);
+                }
+                medium.put(offset(run), &content)?;
+            }
+        } else {
+            // From the end: the names that a folder gains stand behind those that it has, and `cmdline.txt`, which starts
+            // what they name, was there before them. One at a time, since a medium may write what it gets in any order.
+            for sector in now.iter().rev().flat_map(|run| run.sectors.clone().rev()) {
+                let alone = Run { step, sectors: sector..sector + 1 };
+                medium.put(offset(&alone), &alone.content(patch))?;
+                medium.sync()?;
+            }
         }
         medium.sync()?;
     }
     for run in &runs {
         let wanted = run.content(patch);
         let mut read = AlignedBuffer::new(wanted.len());
-        let offset = run.sectors.start * SECTOR_BYTES;
-        medium.get(offset, &mut read)?;
-        compare(&read, &wanted).map_err(|byte| mismatch(&medium, offset + byte as u64))?;
+        medium.get(offset(run), &mut read)?;
+        compare(&read, &wanted).map_err(|byte| mismatch(&medium, offset(run) + byte as u64))?;
     }
     medium.announce();
     Ok(())
 }
 
-/// What a sector is to the file system.
+/// What is done with a sector, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Area {
-    Files,
+enum Step {
+    /// Content in clusters that no name leads to.
+    New,
+    /// The allocation table takes them, and gives none back yet.
+    Taken,
+    /// Folders: names lead to the new content.
+    Names,
+    /// What was given back becomes zeros.
+    Old,
+    /// The allocation table as it shall be.
     Tables,
-    Root,
 }
 
-/// Changed sectors of one area that follow each other, a MiB at most.
+impl Step {
+    /// The allocation table is written twice.
+    fn is_done_in(self, now: Step) -> bool {
+        self == now || (self == Step::Tables && now == Step::Taken)
+    }
+}
+
+/// Which sector is what, on a card and after the change.
+struct Order<'a> {
+    fat: &'a FatBootSector,
+    /// Where the boot partition begins.
+    start: u64,
+    before: FatMap<'a>,
+    after: FatMap<'a>,
+}
+
+impl<'a> Order<'a> {
+    fn new(card: &'a impl WithBoot, patch: &Patch) -> Result<Self> {
+        let map = |patch: &Patch| card.map(patch).map_err(Error::map);
+        let (before, after) = (map(&Patch::new())?, map(patch)?);
+        Ok(Self { fat: card.fat(), start: card.boot_partition().offset_bytes, before, after })
+    }
+
+    fn step(&self, sector: u64) -> Step {
+        let at = (sector * SECTOR_BYTES).saturating_sub(self.start);
+        match self.fat.cluster_at(at) {
+            Some(cluster) if !self.before.is_owned(cluster) => Step::New,
+            Some(cluster) if self.after.is_free(cluster) => Step::Old,
+            Some(_) => Step::Names,
+            None if self.fat.tables.contains(&at) => Step::Tables,
+            // The root directory of FAT16 is in no cluster.
+            None => Step::Names,
+        }
+    }
+
+    /// Puts back into a piece of the allocation table what it has for clusters that are to be given back.
+    fn keep(&self, offset: u64, content: &mut [u8]) {
+        let width = self.fat.entry_bytes();
+        for (number, entry) in content.chunks_exact_mut(width).enumerate() {
+            let at = (offset - self.start) + (number * width) as u64;
+            let Some(cluster) = self.fat.entry_at(at) else { continue };
+            if self.before.is_owned(cluster) && self.after.is_free(cluster) {
+                entry.copy_from_slice(&self.before.entry(cluster).to_le_bytes()[..width]);
+            }
+        }
+    }
+}
+
+/// Changed sectors of one step that follow each other, a MiB at most.
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
-    area: Area,
+    step: Step,
     sectors: Range<u64>,
 }
 
@@ -71,19 +133,19 @@ impl Run {
     }
 }
 
-fn runs(patch: &Patch, area: impl Fn(u64) -> Area) -> Vec<Run> {
+fn runs(patch: &Patch, step: impl Fn(u64) -> Step) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (sector, _) in patch.sectors() {
-        let area = area(sector);
+        let step = step(sector);
         match runs.last_mut() {
-            Some(Run { area: before, sectors })
-                if *before == area
+            Some(Run { step: before, sectors })
+                if *before == step
                     && sectors.end == sector
                     && (sectors.end - sectors.start) * SECTOR_BYTES < STEP_BYTES as u64 =>
             {
                 sectors.end += 1;
             }
-            _ => runs.push(Run { area, sectors: sector..sector + 1 }),
+            _ => runs.push(Run { step, sectors: sector..sector + 1 }),
         }
     }
     runs
@@ -101,16 +163,16 @@ mod tests {
         let mut patch = Patch::new();
         patch.write_at(&base, 512, &[1; 1536]).unwrap();
         patch.write_at(&base, 1 << 20, &vec![2; (1 << 20) + 512]).unwrap();
-        let area = |sector: u64| if sector == 2 { Area::Root } else { Area::Files };
-        let runs = runs(&patch, area);
+        let step = |sector: u64| if sector == 2 { Step::Names } else { Step::New };
+        let runs = runs(&patch, step);
         let expected = [
-            (Area::Files, 1..2),
-            (Area::Root, 2..3),
-            (Area::Files, 3..4),
-            (Area::Files, 2048..4096),
-            (Area::Files, 4096..4097),
+            (Step::New, 1..2),
+            (Step::Names, 2..3),
+            (Step::New, 3..4),
+            (Step::New, 2048..4096),
+            (Step::New, 4096..4097),
         ];
-        assert_eq!(runs, expected.map(|(area, sectors)| Run { area, sectors }));
+        assert_eq!(runs, expected.map(|(step, sectors)| Run { step, sectors }));
         assert!(runs[1].content(&patch).iter().all(|byte| *byte == 1));
     }
 }

@@ -54,7 +54,9 @@ pub fn open(system: &System, target: &Target) -> Result<Device> {
         Kind::Block => open_block(target),
         Kind::File => open_file(target, OpenOptions::new().read(true).write(true)),
         Kind::NewFile => {
-            open_file(target, OpenOptions::new().read(true).write(true).create_new(true))
+            // It will hold keys.
+            let mut how = OpenOptions::new();
+            open_file(target, how.read(true).write(true).create_new(true).mode(0o600))
         }
     }
 }

@@ -124,6 +124,9 @@ pub enum Error {
         /// The partitions that are there, in words.
         found: String,
     },
+    /// Its boot partition cannot be changed safely.
+    #[error(transparent)]
+    Map(Arc<image::MapError>),
     /// The user asked to stop.
     #[error("writing card `{}`: interrupted", path.display())]
     Interrupted {
@@ -193,8 +196,12 @@ impl Error {
                 }
                 _ => None,
             },
-            Error::Interrupted { .. } => None,
+            Error::Map(_) | Error::Interrupted { .. } => None,
         }
+    }
+
+    pub(super) fn map(error: image::MapError) -> Self {
+        Error::Map(Arc::new(error))
     }
 
     pub(super) fn io(action: &'static str, path: &std::path::Path, source: io::Error) -> Self {

@@ -94,6 +94,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether it is a file that other users of this computer can read: a card holds keys.
+    pub fn others_can_read(&self) -> bool {
+        let mode = |path| fs::metadata(path).map(|file| file.mode());
+        self.kind == Kind::File && mode(&self.canonical).is_ok_and(|mode| mode & 0o044 != 0)
+    }
+
     /// Overrules the doubts (`--force`). What is in use, read-only or too small has never become a target.
     pub fn force(&mut self) {
         self.forced = true;

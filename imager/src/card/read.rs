@@ -8,10 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::error::{Error, Result};
-use crate::image::{
-    FatBootSector, Partition, PartitionTable, Patch, PatchedDisk, PatchedPartition, ReadAt,
-    TABLE_AREA_BYTES, WithBoot,
-};
+use crate::image::{FatBootSector, Partition, PartitionTable, ReadAt, TABLE_AREA_BYTES, WithBoot};
 
 /// A card opened for reading only; it may be mounted meanwhile.
 #[derive(Debug)]
@@ -65,16 +62,6 @@ impl ReadCard {
         &self.table
     }
 
-    /// Its boot partition.
-    pub fn boot_partition(&self) -> &Partition {
-        &self.boot
-    }
-
-    /// What the boot sector of the boot partition says.
-    pub fn fat(&self) -> &FatBootSector {
-        &self.fat
-    }
-
     /// Drops what the kernel keeps of the card in memory, so that what is read next is on the card. Best effort: what
     /// is in use meanwhile stays.
     pub fn forget_cached(&self) {
@@ -85,8 +72,16 @@ impl ReadCard {
 impl WithBoot for ReadCard {
     type Bytes = Self;
 
-    fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, Self> {
-        PatchedDisk::partition(self, patch, &self.boot)
+    fn bytes(&self) -> &Self {
+        self
+    }
+
+    fn boot_partition(&self) -> &Partition {
+        &self.boot
+    }
+
+    fn fat(&self) -> &FatBootSector {
+        &self.fat
     }
 }
 

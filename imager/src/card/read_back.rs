@@ -8,7 +8,7 @@ use super::buffer::AlignedBuffer;
 use super::error::{Error, Result};
 use super::medium::Medium;
 use super::stream::{BLOCK_BYTES, Digest, Digests, digest};
-use crate::image::{Head, Patch, SECTOR_BYTES, is_zero};
+use crate::image::{Head, Patch, SECTOR_BYTES, WithBoot as _, is_zero};
 
 /// Bytes that are read at once.
 pub(super) const STEP_BYTES: usize = 1 << 20;

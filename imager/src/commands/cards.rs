@@ -47,6 +47,16 @@ impl Card {
         Followed { card: self.name(), node: self.hostname().to_owned() }
     }
 
+    /// A card holds keys, and a file of an earlier version may be open to everybody.
+    pub(super) fn warn_of_readers(&self, console: &Console) {
+        if self.target.others_can_read() {
+            let name = self.name();
+            console.warn(&format!(
+                "`{name}` will hold keys, and other users of this computer can read it: `chmod 600 {name}`"
+            ));
+        }
+    }
+
     /// Opens it for writing.
     pub(super) fn open(&self) -> Result<Device, Failure> {
         Ok(card::open(&System::default(), &self.target)?)

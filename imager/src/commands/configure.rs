@@ -51,6 +51,7 @@ pub fn run(
     console.emit(&card.message());
     let prepared = [boot::prepare(&read, &survey.os, card.node(), &agents, &card.order.extras)?];
     warn(&prepared, console);
+    card.warn_of_readers(console);
     let cards = [card];
     let Some(device) = device else {
         dry_run::show(&cards, &prepared, console);
@@ -66,8 +67,7 @@ pub fn run(
             cards::confirm(console, &question, &format!("this would change {what}"), interrupted)?;
         }
         let membership = membership.before(&card)?;
-        let amended =
-            card::amend(Box::new(device), read.boot_partition(), read.fat(), &prepared.patch);
+        let amended = card::amend(Box::new(device), &read, &prepared.patch);
         let done = amended.map_err(|error| card::Failure { error, state: CardState::Amended });
         membership.after(&card, done.is_ok(), console)?;
         done?;

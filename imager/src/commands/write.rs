@@ -14,7 +14,7 @@ use crate::card::{self, Job, Options, Request, Written};
 use crate::cli::WriteArgs;
 use crate::cluster::{Enrolment, Facts};
 use crate::failure::{Exit, Failure};
-use crate::image::{ByteSize, Head, Patch, Rest};
+use crate::image::{ByteSize, Head, Patch, Rest, WithBoot as _};
 use crate::moment;
 use crate::plan::{self, Laptop};
 use crate::progress::Console;
@@ -116,6 +116,7 @@ pub(super) fn cards_of(
         .map(|card| boot::prepare(&head, &survey.os, card.node(), &agents, &card.order.extras))
         .collect::<Result<Vec<_>, _>>()?;
     warn(&prepared, console);
+    cards.iter().for_each(|card| card.warn_of_readers(console));
     if args.dry_run {
         dry_run::show(&cards, &prepared, console);
         return Ok(worst);

@@ -38,6 +38,18 @@ pub struct FatBootSector {
     /// Where the root directory begins: all of it on FAT16, its first cluster on FAT32. Bytes from the start of the
     /// partition.
     pub root: Range<u64>,
+    /// The first cluster of the root directory, on FAT32.
+    pub root_cluster: Option<u32>,
+    /// Size of a cluster.
+    pub cluster_bytes: u64,
+    /// Number of clusters; the first has the number 2.
+    pub clusters: u32,
+    /// Where the sector with the count of free clusters is, on FAT32, which is a hint.
+    pub info: Option<u64>,
+    /// The copies of the allocation table, bytes from the start of the partition.
+    allocation: Vec<Range<u64>>,
+    /// Which of them is in use: all of them, or this one.
+    only: Option<usize>,
 }
 
 impl FatBootSector {
@@ -47,6 +59,59 @@ impl FatBootSector {
         let fat = parse_any(sector)?;
         let fits = fat.total_bytes <= partition_bytes;
         (fits && fat.boot_sector.kind != FatType::Fat12).then_some(fat.boot_sector)
+    }
+
+    /// Where a cluster is, bytes from the start of the partition.
+    pub fn cluster(&self, cluster: u32) -> Range<u64> {
+        let first =
+            self.tables.end.max(if self.root_cluster.is_some() { 0 } else { self.root.end });
+        let start = first + u64::from(cluster.saturating_sub(2)) * self.cluster_bytes;
+        start..start + self.cluster_bytes
+    }
+
+    /// The cluster at this place; `None` before the first and after the last.
+    pub fn cluster_at(&self, at: u64) -> Option<u32> {
+        let number = at.checked_sub(self.cluster(2).start)? / self.cluster_bytes;
+        u32::try_from(number).ok().filter(|number| *number < self.clusters).map(|number| number + 2)
+    }
+
+    /// The entry of the allocation table at this place, in any copy that is kept: the cluster's number.
+    pub fn entry_at(&self, at: u64) -> Option<u32> {
+        let table = self.allocation.iter().find(|table| table.contains(&at))?;
+        u32::try_from((at - table.start) / self.entry_bytes() as u64).ok()
+    }
+
+    /// Where this byte of the allocation table is, in every copy that is kept, that which counts first.
+    pub fn copies(&self, offset: u64) -> Vec<u64> {
+        let kept = match self.only {
+            Some(only) => &self.allocation[only..=only],
+            None => &self.allocation[..],
+        };
+        kept.iter().map(|table| table.start + offset).collect()
+    }
+
+    /// Bytes of an entry of the allocation table.
+    pub fn entry_bytes(&self) -> usize {
+        if self.root_cluster.is_some() { 4 } else { 2 }
+    }
+
+    /// Bytes of the entries of all clusters, with the two before them.
+    pub fn entries_bytes(&self) -> u64 {
+        (u64::from(self.clusters) + 2) * self.entry_bytes() as u64
+    }
+
+    /// The value of an entry; four bits of those with 32 are reserved.
+    pub fn entry(&self, bytes: &[u8]) -> u32 {
+        match *bytes {
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) & 0x0fff_ffff,
+            [a, b] => u32::from(u16::from_le_bytes([a, b])),
+            _ => 0,
+        }
+    }
+
+    /// Entries from this value on end a chain; the value before it marks a bad cluster.
+    pub fn last_values(&self) -> u32 {
+        if self.root_cluster.is_some() { 0x0fff_fff8 } else { 0xfff8 }
     }
 }
 
@@ -100,7 +165,22 @@ fn parse_any(s: &[u8; 512]) -> Option<AnyFat> {
         }
         _ => tables_end..bytes(system),
     };
-    let extended = if kind == FatType::Fat32 { 66 } else { 38 };
+    let wide = kind == FatType::Fat32;
+    let table_bytes = bytes(u64::from(fat_sectors));
+    // A table that is too small for its clusters would have them share entries with what follows it.
+    if table_bytes < (clusters + 2) * if wide { 4 } else { 2 } {
+        return None;
+    }
+    let first_table = bytes(u64::from(reserved));
+    let allocation: Vec<Range<u64>> = (0..u64::from(fats))
+        .map(|copy| first_table + copy * table_bytes..first_table + (copy + 1) * table_bytes)
+        .collect();
+    // Flags at offset 40 of FAT32: bit 7 says that one copy only is in use, and bits 0 to 3 which.
+    let only = (wide && s[40] & 0x80 != 0).then_some(usize::from(s[40] & 0x0f));
+    if only.is_some_and(|copy| copy >= allocation.len()) {
+        return None;
+    }
+    let extended = if wide { 66 } else { 38 };
     let (serial, label) = (u32_at(extended + 1), &s[extended + 5..extended + 16]);
     let label = String::from_utf8_lossy(label).trim_end().to_owned();
     let named = matches!(s[extended], 0x29) && !label.is_empty() && label != "NO NAME";
@@ -111,6 +191,13 @@ fn parse_any(s: &[u8; 512]) -> Option<AnyFat> {
             serial,
             tables: 0..tables_end,
             root,
+            root_cluster: wide.then(|| u32_at(44)),
+            cluster_bytes,
+            clusters: clusters as u32,
+            info: (wide && u16_at(48) != 0 && u16_at(48) < reserved)
+                .then(|| bytes(u64::from(u16_at(48)))),
+            allocation,
+            only,
         },
         total_bytes: u64::from(sectors) * u64::from(sector_bytes),
     })

@@ -10,9 +10,7 @@ use super::free_space::FreeSpace;
 use super::partitions::{Partition, PartitionTable, TABLE_AREA_BYTES, TableError};
 use super::sniff::{describe_non_image, sniff};
 use super::source::Image;
-use super::{
-    FatBootSector, Patch, PatchedDisk, PatchedPartition, SECTOR_BYTES, SparseBytes, WithBoot,
-};
+use super::{FatBootSector, SECTOR_BYTES, SparseBytes, WithBoot};
 
 /// Largest boot partition. Systems ship 64 MiB to 512 MiB; more would not be bounded memory.
 pub const MAX_BOOT_PARTITION_BYTES: u64 = 1 << 30;
@@ -31,24 +29,9 @@ pub struct Head {
 }
 
 impl Head {
-    /// The bytes from 0 to the end of the boot partition, exactly.
-    pub fn bytes(&self) -> &SparseBytes {
-        &self.bytes
-    }
-
     /// The image's partition table.
     pub fn table(&self) -> &PartitionTable {
         &self.table
-    }
-
-    /// The boot partition; it ends where the head ends.
-    pub fn boot_partition(&self) -> &Partition {
-        &self.boot
-    }
-
-    /// What the boot sector of the boot partition says.
-    pub fn fat(&self) -> &FatBootSector {
-        &self.fat
     }
 
     /// Where the head ends and the rest of the image begins; a multiple of 512.
@@ -60,8 +43,18 @@ impl Head {
 impl WithBoot for Head {
     type Bytes = SparseBytes;
 
-    fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, SparseBytes> {
-        PatchedDisk::partition(&self.bytes, patch, &self.boot)
+    /// From 0 to the end of the boot partition, exactly.
+    fn bytes(&self) -> &SparseBytes {
+        &self.bytes
+    }
+
+    /// It ends where the head ends.
+    fn boot_partition(&self) -> &Partition {
+        &self.boot
+    }
+
+    fn fat(&self) -> &FatBootSector {
+        &self.fat
     }
 }
 

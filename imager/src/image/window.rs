@@ -4,15 +4,40 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use fscommon::StreamSlice;
 
-use super::{Partition, Patch, ReadAt};
+use super::{FatBootSector, FatMap, MapError, Partition, Patch, ReadAt};
 
 /// Something that holds a boot partition: the head of an image, or a card.
 pub trait WithBoot {
     /// What is below the patch.
     type Bytes: ReadAt;
 
+    /// The image or the card.
+    fn bytes(&self) -> &Self::Bytes;
+
+    /// Its boot partition.
+    fn boot_partition(&self) -> &Partition;
+
+    /// What the boot sector there says.
+    fn fat(&self) -> &FatBootSector;
+
     /// The boot partition as a card with `patch` shall see it. What is written to it is in `patch` only.
-    fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, Self::Bytes>;
+    fn patched<'a>(&'a self, patch: &'a mut Patch) -> PatchedPartition<'a, Self::Bytes> {
+        PatchedDisk::partition(self.bytes(), patch, self.boot_partition())
+    }
+
+    /// Whose the clusters of the boot partition are on a card with `patch`.
+    ///
+    /// # Errors
+    /// [`MapError`].
+    fn map(&self, patch: &Patch) -> Result<FatMap<'_>, MapError> {
+        FatMap::read(self.fat(), &self.reader(patch))
+    }
+
+    /// Reads the boot partition of a card with `patch`, from its start.
+    fn reader<'a>(&'a self, patch: &'a Patch) -> impl Fn(u64, &mut [u8]) -> io::Result<()> + 'a {
+        let (bytes, start) = (self.bytes(), self.boot_partition().offset_bytes);
+        move |at, buf| patch.read_at(bytes, start + at, buf)
+    }
 }
 
 /// A partition with a card's [`Patch`] over it. Reading gives both together, writing goes into the patch. It has the size

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use liblzma::stream::{Check, MtStreamBuilder};
-use piflash::image::{self, Head, Rest};
+use piflash::image::{self, Head, Rest, WithBoot as _};
 
 pub const MIB: usize = 1 << 20;
 

@@ -95,7 +95,7 @@ impl World {
         let fingerprint = image.fingerprint();
         let (head, mut rest) = image.into_head(&self.surroundings.cancelled, &mut |_| {})?;
         let mut all = vec![0; head.len_bytes() as usize];
-        image::ReadAt::read_at(head.bytes(), 0, &mut all).unwrap();
+        image::ReadAt::read_at(image::WithBoot::bytes(&head), 0, &mut all).unwrap();
         let mut piece = vec![0; 100_003];
         loop {
             let len = rest.fill(&mut piece)?;
