@@ -96,15 +96,16 @@ style: setup
 check: style
 	cargo test --workspace --lib --bins
 
-test: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes
-	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh test
+test: setup-tests test-agents test-images test-farm test-standins test-kubernetes
+	tests/setup/run-tests.sh test
 
+# With the piflash that `make install` installs.
 test-all: setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes test-kubernetes-all
 	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh all
 
 # What .ci/run calls: the tests, and what of the rest fits into its time (tests/tiers.list).
-ci: lint setup-tests piflash test-agents test-images test-farm test-standins test-kubernetes
-	PIKUBE_PIFLASH=$(CURDIR)/target/release/piflash tests/setup/run-tests.sh ci
+ci: lint setup-tests test-agents test-images test-farm test-standins test-kubernetes
+	tests/setup/run-tests.sh ci
 
 bench: setup-tests piflash test-images
 	@tests/setup/packages.sh @bench
