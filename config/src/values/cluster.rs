@@ -77,7 +77,7 @@ pub fn image_repository(value: &str) -> Result<(), String> {
     let lower = rest.bytes().all(|b| {
         b.is_ascii_lowercase()
             || b.is_ascii_digit()
-            || matches!(b, b'.' | b'-' | b'_' | b'/' | b':')
+            || matches!(b, b'.' | b'-' | b'_' | b'/' | b':' | b'[' | b']')
     });
     let known = matches!(scheme, "" | "http://" | "https://");
     if known && lower && !rest.ends_with('/') && host::url(&format!("http://{rest}")).is_ok() {
@@ -167,10 +167,17 @@ mod tests {
             assert!(pod_cidr(bad).is_err(), "{bad}");
         }
         assert!(service_cidr("10.0.0.0/8").unwrap_err().contains("/12 to /28"));
-        for good in ["registry.k8s.io", "http://203.0.113.1/k8s", "r.example.org:5000/a/b"] {
+        for good in [
+            "registry.k8s.io",
+            "http://203.0.113.1/k8s",
+            "r.example.org:5000/a/b",
+            "[fd00::1]:5000/k8s",
+        ] {
             assert_eq!(image_repository(good), Ok(()), "{good}");
         }
-        for bad in ["", "ftp://a/b", "a/b/", "A/b", "a b", "http://"] {
+        for bad in
+            ["", "ftp://a/b", "a/b/", "A/b", "a b", "http://", "r.org:70000/k8s", "fd00::1/k8s"]
+        {
             assert!(image_repository(bad).is_err(), "{bad}");
         }
         assert_eq!(token("abcdef.0123456789abcdef"), Ok(()));

@@ -3,6 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
+/// Names that every computer has for itself (hosts(5) of Debian, RFC 6761 §6.3).
+const EVERYBODYS: [&str; 6] =
+    ["localhost", "localdomain", "ip6-localhost", "ip6-loopback", "ip6-allnodes", "ip6-allrouters"];
+
 /// One label of RFC 1123 §2.1, as Kubernetes wants node names: 1 to 63 of `a-z0-9-`, no hyphen at either end.
 ///
 /// # Errors
@@ -24,6 +28,8 @@ pub fn hostname(value: &str) -> Result<(), String> {
         format!("has {} characters; 63 are allowed", value.len())
     } else if value.bytes().all(|b| b.is_ascii_digit()) {
         "is a number; a name needs a letter".to_owned()
+    } else if EVERYBODYS.contains(&value) {
+        "is what every computer calls itself".to_owned()
     } else {
         return Ok(());
     };
@@ -62,7 +68,27 @@ pub fn endpoint(value: &str) -> Result<(), String> {
     if port.parse::<u16>().map_or(true, |port| port == 0) {
         return Err(wrong());
     }
-    server(host.trim_start_matches('[').trim_end_matches(']')).map_err(|_| wrong())
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    server(host).map_err(|_| wrong())?;
+    match host.parse::<IpAddr>() {
+        Ok(ip) => reachable(ip),
+        Err(_) if EVERYBODYS.contains(&host) || host.ends_with(".localhost") => {
+            Err(format!("`{host}` is what every computer calls itself"))
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+/// An address that one computer has and others reach.
+///
+/// # Errors
+/// It is everybody's own, of many, or nobody's.
+pub fn reachable(ip: IpAddr) -> Result<(), String> {
+    let is_broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if ip.is_loopback() || ip.is_multicast() || ip.is_unspecified() || is_broadcast {
+        return Err(format!("`{ip}` is not an address that a node can have"));
+    }
+    Ok(())
 }
 
 /// A network interface's name (`IFNAMSIZ` of linux/if.h: at most 15 bytes).
@@ -107,10 +133,7 @@ pub fn address(value: &str) -> Result<(), String> {
             return Err(format!("`{value}` is the first or last of its network, not a host's"));
         }
     }
-    if ip.is_loopback() || ip.is_multicast() || ip.is_unspecified() {
-        return Err(format!("`{value}` is not an address that a node can have"));
-    }
-    Ok(())
+    reachable(ip)
 }
 
 /// A default gateway that a host with this address (see [`address`]) can reach: in its network, and another.
@@ -192,18 +215,30 @@ fn parse_cidr(value: &str) -> Result<(IpAddr, u8), String> {
 /// What is wrong with it.
 pub fn url(value: &str) -> Result<(), String> {
     let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
-    let host = rest.map(|rest| rest.split('/').next().unwrap_or(""));
-    let bare =
-        |host: &str| host.rsplit_once(':').map_or(host.to_owned(), |(name, _)| name.to_owned());
-    match host {
-        Some(host)
+    let authority = rest.map(|rest| rest.split('/').next().unwrap_or(""));
+    match authority {
+        Some(authority)
             if !value.contains(['?', '#', '@', ' ', '"', '\''])
                 && !value.chars().any(char::is_control)
-                && server(&bare(host)).is_ok() =>
+                && is_authority(authority) =>
         {
             Ok(())
         }
         _ => Err(format!("`{value}` is not a URL, as in `https://mirror.example.org/debian`")),
+    }
+}
+
+/// `host`, `host:port`, or an IPv6 address in brackets in place of the host (RFC 3986 §3.2).
+fn is_authority(value: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
+    if let Some(rest) = value.strip_prefix('[') {
+        let Some((ip, port)) = rest.split_once(']') else { return false };
+        return ip.parse::<std::net::Ipv6Addr>().is_ok()
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    match value.split_once(':') {
+        None => server(value).is_ok(),
+        Some((host, port)) => server(host).is_ok() && is_port(port),
     }
 }
 
@@ -224,7 +259,9 @@ mod tests {
         for good in ["laperouse", "black-pearl", "pi01", "1a", &"a".repeat(63)] {
             assert_eq!(hostname(good), Ok(()), "{good}");
         }
-        for bad in ["", "La", "a_b", "-a", "a-", "a.b", "é", "a b", "42", &"a".repeat(64)] {
+        for bad in
+            ["", "La", "a_b", "-a", "a-", "a.b", "é", "a b", "42", &"a".repeat(64), "localhost"]
+        {
             assert!(hostname(bad).is_err(), "{bad}");
         }
     }
@@ -266,12 +303,30 @@ mod tests {
     #[test]
     fn urls_and_endpoints() {
         assert_eq!(url("https://pkgs.example.org/core:/stable:/v1.36/deb/"), Ok(()));
-        assert_eq!(url("http://10.0.0.1:3142/debian"), Ok(()));
-        for bad in ["ftp://x.org", "x.org/debian", "https://", "https://a b/", "https://u@x.org/"] {
+        for good in
+            ["http://10.0.0.1:3142/debian", "http://[fd00::1]:3142", "http://[fd00::1]/debian"]
+        {
+            assert_eq!(url(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "ftp://x.org",
+            "x.org/debian",
+            "https://",
+            "https://a b/",
+            "https://u@x.org/",
+            "http://x.org:70000/",
+            "http://x.org:0",
+            "http://x.org:/",
+            "http://x.org:port",
+            "http://fd00::1:3142",
+            "http://[fd00::1",
+            "http://[fd00::1]3142",
+            "http://[x.org]:80",
+        ] {
             assert!(url(bad).is_err(), "{bad}");
         }
         assert_eq!(endpoint("cp.pikube.internal:6443"), Ok(()));
-        for bad in ["cp", "cp:", "cp:0", "cp:70000", ":6443"] {
+        for bad in ["cp", "cp:", "cp:0", "cp:70000", ":6443", "localhost:6443", "127.0.0.1:6443"] {
             assert!(endpoint(bad).is_err(), "{bad}");
         }
     }

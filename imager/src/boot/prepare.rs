@@ -10,7 +10,7 @@ use super::fat::{BootFs, FatError};
 use super::os::{Bits, Os};
 use super::replace::replace;
 use crate::agents::{Agent, Agents};
-use crate::image::{ByteSize, Patch, PatchedPartition, ReadAt, WithBoot, is_zero};
+use crate::image::{Patch, PatchedPartition, ReadAt, WithBoot, is_zero};
 
 /// Left free on the boot partition for what the OS and the agent write there, bytes.
 const RESERVE_BYTES: u64 = 256 << 10;
@@ -69,10 +69,9 @@ pub fn prepare(
                 edits.iter().map(|edit| (&*edit.name, &edit.after[..])).collect();
             replace(disk, &map, &files, &mut patch)?;
             if !map.is_whole() {
-                warnings.push(format!(
-                    "an interrupted change left {} on the boot partition that belong to no file: this is put right",
-                    ByteSize(lost).short()
-                ));
+                warnings.push(
+                    "an earlier change of this boot partition was interrupted: what it left is cleared".into(),
+                );
             }
             return Ok(Prepared { edits, patch, warnings });
         }

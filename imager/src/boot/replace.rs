@@ -3,8 +3,8 @@
 //!
 //! A FAT has no transactions. What makes one of them here: the new content of a file goes into clusters that were free,
 //! and then one directory entry of 32 bytes changes from the old clusters to the new ones. `card::amend` writes the
-//! parts in that order. Clusters that are given back become zeros, and so does what is behind the end of a new file:
-//! they held keys and tokens, or will.
+//! parts in that order. Clusters that are given back become zeros, and so do those that new files will take: they hold
+//! keys and tokens.
 
 use std::io;
 
@@ -15,8 +15,8 @@ use crate::image::{FatEntry, FatMap, Patch, WithBoot, is_zero};
 /// Bytes that are looked at, and made zeros, at a time.
 const STEP_BYTES: u64 = 64 << 10;
 
-/// Writes the files, each a path and its content, into `patch`, which has changed nothing yet. Clusters that no name leads to, as an interrupted change
-/// leaves them, become free and are cleared.
+/// Writes the files, each a path and its content, into `patch`, which has changed nothing yet. Clusters that no name
+/// leads to, as an interrupted change leaves them, become free and are cleared.
 ///
 /// # Errors
 /// [`BootError::Map`], [`BootError::Fat`]; the patch is to be thrown away then.

@@ -42,6 +42,7 @@ impl Endpoint {
         if let Some(asked) = &wish.virtual_ip {
             let message = || format!("`{asked}` is not an IP address, as in `192.168.1.250`");
             let ip = asked.parse().map_err(|_| wrong("`--virtual-ip`", message()))?;
+            host::reachable(ip).map_err(|message| wrong("`--virtual-ip`", message))?;
             new.virtual_ip = Some(ip);
         }
         if let (Some(ip), Some(_)) = (new.ip(), new.virtual_ip) {
@@ -105,11 +106,23 @@ impl Endpoint {
     /// Whether a node can hold the virtual address: a control plane answers for it in its own network.
     ///
     /// # Errors
-    /// It is the node's own, or outside of its network.
+    /// It is the node's own, that of its router or name server, or outside of its network.
     pub(super) fn check(&self, plan: &FirstbootPlan) -> Result<(), Error> {
         let Some(ip) = self.virtual_ip else { return Ok(()) };
         let name = &plan.node.hostname;
         Node::of(plan).addresses.iter().try_for_each(|address| self.leaves(*address, name))?;
+        let others = plan.network.addresses.iter().flat_map(|address| {
+            let router = address.router.iter().map(|router| ("router", router));
+            router.chain(address.dns.iter().map(|server| ("name server", server)))
+        });
+        for (what, address) in others {
+            if address.parse() == Ok(ip) {
+                return Err(Error::Refused {
+                    message: format!("the virtual address {ip} is that of the {what} of `{name}`"),
+                    help: "`--virtual-ip` takes a free address".into(),
+                });
+            }
+        }
         let networks: Vec<&str> =
             plan.network.addresses.iter().map(|address| address.address.as_str()).collect();
         let holds = networks.iter().any(|network| host::contains(network, &ip.to_string()));
@@ -142,7 +155,9 @@ fn at(asked: &str) -> Result<String, String> {
         },
     };
     let endpoint = format!("{host}:{port}");
-    host::endpoint(&endpoint).map_err(|_| format!("`{asked}` is neither a name nor an address"))?;
+    host::server(split(&endpoint).0)
+        .map_err(|_| format!("`{asked}` is neither a name nor an address"))?;
+    host::endpoint(&endpoint)?;
     let is_name = split(&endpoint).0.parse::<IpAddr>().is_err();
     if is_name && host.ends_with(".local") {
         return Err(format!("`{host}`: what runs in Kubernetes cannot resolve names in .local"));
@@ -225,6 +240,12 @@ mod tests {
             (Some("api.sea:8443"), None, "needs a load balancer"),
             (Some("master.local"), None, "cannot resolve"),
             (Some("a b"), None, "neither a name nor an address"),
+            (Some("localhost"), None, "every computer"),
+            (Some("api.localhost:6443"), None, "every computer"),
+            (Some("127.0.0.1"), None, "not an address that a node can have"),
+            (Some("[::1]:6443"), None, "not an address that a node can have"),
+            (None, Some("224.0.0.1"), "not an address that a node can have"),
+            (None, Some("0.0.0.0"), "not an address that a node can have"),
             (Some("api:x"), None, "not a port"),
             (None, Some("sea"), "`sea` is not an IP address"),
             (Some("10.0.0.1"), Some("10.0.0.2"), "is the address 10.0.0.1 already"),

@@ -65,7 +65,7 @@ pub(super) const SNIFF_BYTES: usize = 512;
 
 /// Recognises a format from the first bytes of a file (as many of the first 512 as there are).
 pub fn sniff(start: &[u8]) -> Format {
-    const MAGIC: [(&[u8], Format); 9] = [
+    const MAGIC: [(&[u8], Format); 8] = [
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x1f\x8b", Format::Gzip),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
@@ -74,12 +74,15 @@ pub fn sniff(start: &[u8]) -> Format {
         (b"PK\x05\x06", Format::Zip), // an empty archive
         (b"7z\xbc\xaf\x27\x1c", Format::SevenZip),
         (b"\x04\x22\x4d\x18", Format::Lz4),
-        (b"\x50\x2a\x4d\x18", Format::Zstd), // zstd that begins with a skippable frame (pzstd)
     ];
     for (magic, format) in MAGIC {
         if start.starts_with(magic) {
             return format;
         }
+    }
+    // Zstandard that begins with a skippable frame, of any of the 16 kinds (RFC 8878, section 3.1.2).
+    if matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
+        return Format::Zstd;
     }
     if start.get(257..262) == Some(b"ustar") && start.get(510..512) != Some(&[0x55, 0xaa]) {
         return Format::Tar;
@@ -125,6 +128,9 @@ mod tests {
         assert_eq!(sniff(b"\x1f\x8b\x08"), Format::Gzip);
         assert_eq!(sniff(b"PK\x03\x04\x14"), Format::Zip);
         assert_eq!(sniff(b"\x28\xb5\x2f\xfd"), Format::Zstd);
+        for kind in 0x50..=0x5f {
+            assert_eq!(sniff(&[kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Format::Zstd);
+        }
         assert_eq!(sniff(b"BZh91AY&SY"), Format::Bzip2);
         assert_eq!(sniff(b"\xfd7zX"), Format::Plain);
         assert_eq!(sniff(b""), Format::Plain);

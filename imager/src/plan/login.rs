@@ -104,6 +104,7 @@ pub fn read_key_files(paths: &[PathBuf]) -> Result<Vec<String>, PlanError> {
     Ok(keys)
 }
 
+/// A small text file; every file with a secret or a key is read here.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, PlanError> {
     let wrong = |message: String| PlanError::File { path: path.to_owned(), message };
     let mut text = Zeroizing::new(String::new());
@@ -114,7 +115,14 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, PlanError> {
             _ => error.to_string(),
         })
     })?;
-    if size as u64 > MAX_BYTES { Err(wrong("is larger than 64 KiB".into())) } else { Ok(text) }
+    if size as u64 > MAX_BYTES {
+        return Err(wrong("is larger than 64 KiB".into()));
+    }
+    // Editors of Windows put this mark before the text; as part of a password nobody could type it.
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => Ok(Zeroizing::new(rest.to_owned())),
+        None => Ok(text),
+    }
 }
 
 #[cfg(test)]
@@ -132,14 +140,17 @@ mod tests {
 
     #[test]
     fn the_first_line_is_the_password() {
-        for content in ["swordfish\n", "swordfish", "swordfish\r\nnot this\n"] {
+        for content in
+            ["swordfish\n", "swordfish", "swordfish\r\nnot this\n", "\u{feff}swordfish\r\n"]
+        {
             let password = read_password(file(content.as_bytes()).path()).unwrap();
+            assert_eq!(password.0.expose_secret(), "swordfish", "{content:?}");
             let hash = password.hash().unwrap();
             assert_eq!(person::password_hash(hash.expose_secret()), Ok(()));
             assert!(password.is(&hash) && !Password("sword".into()).is(&hash));
             assert!(!format!("{password:?}").contains("swordfish"));
         }
-        for bad in [&b""[..], b"\n", b"\xff\xfe"] {
+        for bad in [&b""[..], b"\n", b"\xff\xfe", "\u{feff}\n".as_bytes()] {
             assert!(read_password(file(bad).path()).is_err());
         }
     }

@@ -4,6 +4,7 @@
 mod bars;
 mod follow;
 pub mod json;
+mod visible;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -172,7 +173,7 @@ impl Console {
 
     /// A line that a person types, with its end; `None` after Ctrl-C.
     fn line(&self, prompt: &str, interrupted: &AtomicBool) -> io::Result<Option<String>> {
-        eprint!("{prompt}");
+        eprint!("{}", visible::visible(prompt));
         io::stderr().flush()?;
         let stdin = io::stdin();
         // The flag's signal handler lets a read go on, so the read must not begin before there is something.
@@ -231,9 +232,9 @@ impl Drop for Unseen {
 
 /// One write per line, so that lines of several threads do not mix.
 fn print_result(line: &str) {
-    let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
+    let _ = io::stdout().write_all(format!("{}\n", visible::visible(line)).as_bytes());
 }
 
 fn print_error(line: &str) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("{}\n", visible::visible(line)).as_bytes());
 }
