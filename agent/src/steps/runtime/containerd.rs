@@ -13,8 +13,9 @@ use crate::steps::origin::Origin;
 use crate::steps::packages::{containerd_help, containerd_problem};
 use crate::steps::programs;
 
-/// How long one question may take.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long one question may take. Programs of 40 MB come from a slow card, while everything else starts as well: seen to
+/// take more than 20 s.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The configuration for the version that is installed.
 pub fn configuration(

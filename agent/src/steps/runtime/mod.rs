@@ -151,8 +151,11 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
             }
             units::systemctl(host, "enable", unit)?;
         }
-        if owed::is(host, unit)? || units::state(host, unit)?.as_deref() != Some("active") {
+        if owed::is(host, unit)? {
             units::systemctl(host, "restart", unit)?;
+        } else if units::state(host, unit)?.as_deref() != Some("active") {
+            // After a boot it may be on its way up: this waits for it, and a restart would begin anew.
+            units::systemctl(host, "start", unit)?;
         }
         owed::settle(host, unit)?;
     }

@@ -61,7 +61,13 @@ fn containerd_2_and_docker_run_and_are_restarted_only_for_something_new() {
     assert!(node.get(paths::CONTAINERD).contains("'203.0.113.1:5000/k8s/pause:3.10.2'"));
     assert!(node.get("/etc/containerd/certs.d/203.0.113.1:5000/hosts.toml").contains("http://"));
     assert_eq!(count(&node, "systemctl restart containerd.service"), 2);
-    assert_eq!(count(&node, "systemctl restart docker.service"), 1);
+    assert_eq!(count(&node, "systemctl start docker.service"), 1);
+
+    // The next boot: docker is on its way up, and a restart would begin anew.
+    node.active.borrow_mut().remove("docker.service");
+    make(&mirror, &node);
+    assert_eq!(count(&node, "systemctl start docker.service"), 2);
+    assert_eq!(count(&node, "systemctl restart docker.service"), 0);
 }
 
 #[test]
