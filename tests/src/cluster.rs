@@ -24,8 +24,10 @@ const CARD_BYTES: u64 = 6 << 30;
 const DONE: i32 = 0;
 const FAILED: i32 = 1;
 const RUNNING: i32 = 2;
-/// Between two looks at a node that is not there yet.
+/// Between two looks at a node that is not there yet. Each is a login, which takes a second of both processors of a
+/// machine that is emulated: with a real Kubernetes on it, it needs them itself.
 const PAUSE: Duration = Duration::from_secs(2);
+const REAL_PAUSE: Duration = Duration::from_secs(20);
 
 /// What the nodes of a cluster have in common. All of it is gone when dropped.
 #[derive(Debug)]
@@ -286,7 +288,10 @@ impl Cluster {
                 limit.as_secs(),
                 power.where_it_was()
             );
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(match self.kubernetes {
+                Kubernetes::StandIns => PAUSE,
+                Kubernetes::Real => REAL_PAUSE,
+            });
         }
     }
 
