@@ -172,7 +172,7 @@ const KEYS: &[Key] = &[
     Key { path: "node.hostname", kind: Kind::Text(host::hostname), need: Need::Always },
     Key { path: "node.role", kind: Kind::Text(cluster::role), need: Need::Always },
     Key { path: "cluster.name", kind: Kind::Text(host::hostname), need: Need::WithTable },
-    Key { path: "cluster.endpoint", kind: Kind::Text(host::endpoint), need: Need::Optional },
+    Key { path: "cluster.endpoint", kind: Kind::Text(host::shared_endpoint), need: Need::Optional },
     Key { path: "cluster.ca_hash", kind: Kind::Text(cluster::ca_hash), need: Need::Optional },
     Key {
         path: "cluster.token_expires",

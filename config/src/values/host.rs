@@ -68,8 +68,17 @@ pub fn endpoint(value: &str) -> Result<(), String> {
     if port.parse::<u16>().map_or(true, |port| port == 0) {
         return Err(wrong());
     }
+    server(host.trim_start_matches('[').trim_end_matches(']')).map_err(|_| wrong())
+}
+
+/// An [`endpoint`] that means the same on every node of a cluster.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn shared_endpoint(value: &str) -> Result<(), String> {
+    endpoint(value)?;
+    let (host, _) = value.rsplit_once(':').unwrap_or((value, ""));
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    server(host).map_err(|_| wrong())?;
     match host.parse::<IpAddr>() {
         Ok(ip) => reachable(ip),
         Err(_) if EVERYBODYS.contains(&host) || host.ends_with(".localhost") => {
@@ -326,8 +335,14 @@ mod tests {
             assert!(url(bad).is_err(), "{bad}");
         }
         assert_eq!(endpoint("cp.pikube.internal:6443"), Ok(()));
-        for bad in ["cp", "cp:", "cp:0", "cp:70000", ":6443", "localhost:6443", "127.0.0.1:6443"] {
-            assert!(endpoint(bad).is_err(), "{bad}");
+        for bad in ["cp", "cp:", "cp:0", "cp:70000", ":6443"] {
+            assert!(endpoint(bad).is_err() && shared_endpoint(bad).is_err(), "{bad}");
+        }
+        assert_eq!(shared_endpoint("[fd00::1]:6443"), Ok(()));
+        for own in
+            ["localhost:6443", "a.localhost:6443", "127.0.0.1:6443", "[::1]:6443", "0.0.0.0:6443"]
+        {
+            assert!(endpoint(own).is_ok() && shared_endpoint(own).is_err(), "{own}");
         }
     }
 }

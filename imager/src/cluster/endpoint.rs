@@ -157,7 +157,7 @@ fn at(asked: &str) -> Result<String, String> {
     let endpoint = format!("{host}:{port}");
     host::server(split(&endpoint).0)
         .map_err(|_| format!("`{asked}` is neither a name nor an address"))?;
-    host::endpoint(&endpoint)?;
+    host::shared_endpoint(&endpoint)?;
     let is_name = split(&endpoint).0.parse::<IpAddr>().is_err();
     if is_name && host.ends_with(".local") {
         return Err(format!("`{host}`: what runs in Kubernetes cannot resolve names in .local"));
