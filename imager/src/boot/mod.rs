@@ -115,6 +115,8 @@ pub struct Survey {
 /// [`BootError`]: not a FAT volume, or an operating system that piflash does not prepare.
 pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
     let mut patch = Patch::default();
+    // First, since it refuses chains that would be followed for ever.
+    let free_bytes = disk.map(&patch)?.free_bytes();
     let fs = BootFs::open(disk.patched(&mut patch))?;
     let text = |name: &str| -> Result<Option<String>, FatError> {
         Ok(fs.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -138,7 +140,5 @@ pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
     if signs.cmdline.is_none() {
         return Err(BootError::NoCmdline(cmdline));
     }
-    let (label, fat) = (signs.label.clone(), fs.kind());
-    drop(fs);
-    Ok(Survey { os, label, fat, free_bytes: disk.map(&patch)?.free_bytes() })
+    Ok(Survey { os, label: signs.label.clone(), fat: fs.kind(), free_bytes })
 }
