@@ -64,11 +64,17 @@ pub fn server(value: &str) -> Result<(), String> {
 /// What is wrong with it.
 pub fn endpoint(value: &str) -> Result<(), String> {
     let wrong = || format!("`{value}` is not `host:port`, as in `cp.pikube.internal:6443`");
-    let (host, port) = value.rsplit_once(':').ok_or_else(wrong)?;
+    let (host, port) = host_and_port(value).ok_or_else(wrong)?;
     if port.parse::<u16>().map_or(true, |port| port == 0) {
         return Err(wrong());
     }
-    server(host.trim_start_matches('[').trim_end_matches(']')).map_err(|_| wrong())
+    server(host).map_err(|_| wrong())
+}
+
+/// The parts of `host:port`, the host without the brackets of an IPv6 address.
+fn host_and_port(value: &str) -> Option<(&str, &str)> {
+    let (host, port) = value.rsplit_once(':')?;
+    Some((host.trim_start_matches('[').trim_end_matches(']'), port))
 }
 
 /// An [`endpoint`] that means the same on every node of a cluster.
@@ -77,8 +83,7 @@ pub fn endpoint(value: &str) -> Result<(), String> {
 /// What is wrong with it.
 pub fn shared_endpoint(value: &str) -> Result<(), String> {
     endpoint(value)?;
-    let (host, _) = value.rsplit_once(':').unwrap_or((value, ""));
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let (host, _) = host_and_port(value).unwrap_or((value, ""));
     match host.parse::<IpAddr>() {
         Ok(ip) => reachable(ip),
         Err(_) if EVERYBODYS.contains(&host) || host.ends_with(".localhost") => {

@@ -51,14 +51,14 @@ pub fn prepare(
     let mut patch = Patch::default();
     let map = disk.map(&patch)?;
     let (free, cluster) = (map.free_bytes(), disk.fat().cluster_bytes);
-    let lost = map.lost().count() as u64 * cluster;
+    let (lost, is_whole) = (map.lost().count() as u64 * cluster, map.is_whole());
     let fs = BootFs::open(disk.patched(&mut patch))?;
     let found = found(&fs, os)?;
     let choices = choices(agents, os);
     let mut last = None;
     for choice in &choices {
         let (edits, mut warnings) = changes(&fs, os, node, choice, extras, &found)?;
-        if edits.is_empty() && map.is_whole() {
+        if edits.is_empty() && is_whole {
             return Ok(Prepared { edits, patch: Patch::default(), warnings });
         }
         let needed = needed(&edits, cluster);
@@ -68,7 +68,7 @@ pub fn prepare(
             let files: Vec<(&str, &[u8])> =
                 edits.iter().map(|edit| (&*edit.name, &edit.after[..])).collect();
             replace(disk, &map, &files, &mut patch)?;
-            if !map.is_whole() {
+            if !is_whole {
                 warnings.push(
                     "an earlier change of this boot partition was interrupted: what it left is cleared".into(),
                 );

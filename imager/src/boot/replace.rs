@@ -34,9 +34,7 @@ pub fn replace(
     }
     change.make_room(before, files)?;
     let exchanged = change.write(files)?;
-    for (name, new) in &exchanged {
-        change.exchange(name, new)?;
-    }
+    change.exchange(&exchanged)?;
     change.remove(&exchanged)?;
     change.clear(before)
 }
@@ -100,12 +98,17 @@ impl<D: WithBoot> Change<'_, D> {
         Ok(exchanged)
     }
 
-    /// Gives the file the content of the new one, and the new one that of the file.
-    fn exchange(&mut self, name: &str, new: &str) -> Result<(), BootError> {
-        let (old, new) = (self.find(name)?, self.find(new)?);
-        let (a, b) = (self.content(&old)?, self.content(&new)?);
-        self.put(old.at + FatEntry::CONTENT.start as u64, &b)?;
-        self.put(new.at + FatEntry::CONTENT.start as u64, &a)
+    /// Gives each file the content of the new one, and the new one that of the file.
+    fn exchange(&mut self, exchanged: &[(String, String)]) -> Result<(), BootError> {
+        // Only entries of folders change here, so that one look at the table serves all.
+        let map = self.disk.map(self.patch)?;
+        for (name, new) in exchanged {
+            let (old, new) = (self.content_of(&map, name)?, self.content_of(&map, new)?);
+            let (a, b) = (self.content(old)?, self.content(new)?);
+            self.put(old, &b)?;
+            self.put(new, &a)?;
+        }
+        Ok(())
     }
 
     fn remove(&mut self, exchanged: &[(String, String)]) -> Result<(), BootError> {
@@ -157,15 +160,16 @@ impl<D: WithBoot> Change<'_, D> {
         Ok(())
     }
 
-    fn find(&self, short: &str) -> Result<FatEntry, BootError> {
-        let map = self.disk.map(self.patch)?;
+    /// Where the entry of a file says what its content is.
+    fn content_of(&self, map: &FatMap<'_>, short: &str) -> Result<u64, BootError> {
         let found = map.find(short, &self.disk.reader(self.patch))?;
-        Ok(found.ok_or_else(|| FatError::Open(io::ErrorKind::NotFound.into()))?)
+        let entry = found.ok_or_else(|| FatError::Open(io::ErrorKind::NotFound.into()))?;
+        Ok(entry.at + FatEntry::CONTENT.start as u64)
     }
 
-    fn content(&self, entry: &FatEntry) -> Result<[u8; 12], BootError> {
+    fn content(&self, at: u64) -> Result<[u8; 12], BootError> {
         let mut bytes = [0; 12];
-        self.get(entry.at + FatEntry::CONTENT.start as u64, &mut bytes)?;
+        self.get(at, &mut bytes)?;
         Ok(bytes)
     }
 

@@ -24,21 +24,19 @@ pub fn amend(destination: Box<dyn Destination>, card: &impl WithBoot, patch: &Pa
     let runs = runs(patch, |sector| order.step(sector));
     let offset = |run: &Run| run.sectors.start * SECTOR_BYTES;
     for step in [Step::New, Step::Taken, Step::Names, Step::Old, Step::Tables] {
-        let now: Vec<&Run> = runs.iter().filter(|run| run.step.is_done_in(step)).collect();
-        if step != Step::Names {
-            for run in now {
-                let mut content = run.content(patch);
-                if step == Step::Taken {
-                    order.keep(offset(run), &mut content);
-                }
-                medium.put(offset(run), &content)?;
-            }
-        } else {
+        let mut now: Vec<&Run> = runs.iter().filter(|run| run.step.is_done_in(step)).collect();
+        if step == Step::Names {
             // From the end: the names that a folder gains stand behind those that it has, and `cmdline.txt`, which starts
-            // what they name, was there before them. One at a time, since a medium may write what it gets in any order.
-            for sector in now.iter().rev().flat_map(|run| run.sectors.clone().rev()) {
-                let alone = Run { step, sectors: sector..sector + 1 };
-                medium.put(offset(&alone), &alone.content(patch))?;
+            // what they name, was there before them.
+            now.reverse();
+        }
+        for run in now {
+            let mut content = run.content(patch);
+            if step == Step::Taken {
+                order.keep(offset(run), &mut content);
+            }
+            medium.put(offset(run), &content)?;
+            if step == Step::Names {
                 medium.sync()?;
             }
         }
@@ -117,7 +115,8 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Changed sectors of one step that follow each other, a MiB at most.
+/// Changed sectors of one step that follow each other, a MiB at most; of names one, since a medium may write what it gets
+/// in any order.
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
     step: Step,
@@ -140,6 +139,7 @@ fn runs(patch: &Patch, step: impl Fn(u64) -> Step) -> Vec<Run> {
         match runs.last_mut() {
             Some(Run { step: before, sectors })
                 if *before == step
+                    && step != Step::Names
                     && sectors.end == sector
                     && (sectors.end - sectors.start) * SECTOR_BYTES < STEP_BYTES as u64 =>
             {

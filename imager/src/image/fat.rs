@@ -63,8 +63,8 @@ impl FatBootSector {
 
     /// Where a cluster is, bytes from the start of the partition.
     pub fn cluster(&self, cluster: u32) -> Range<u64> {
-        let first =
-            self.tables.end.max(if self.root_cluster.is_some() { 0 } else { self.root.end });
+        // The root directory of FAT16 stands before them.
+        let first = if self.root_cluster.is_some() { self.tables.end } else { self.root.end };
         let start = first + u64::from(cluster.saturating_sub(2)) * self.cluster_bytes;
         start..start + self.cluster_bytes
     }

@@ -49,8 +49,6 @@ pub struct FatEntry {
     pub at: u64,
     /// The first cluster of its content; `None` of an empty file.
     pub cluster: Option<u32>,
-    /// Bytes of the content; 0 of a folder.
-    pub size_bytes: u32,
     name: [u8; 11],
     attributes: u8,
 }
@@ -230,10 +228,9 @@ impl FatEntry {
         }
         let word = |at: usize| u32::from(u16::from_le_bytes([slot[at], slot[at + 1]]));
         let cluster = if wide { word(20) << 16 | word(26) } else { word(26) };
-        let size_bytes = word(30) << 16 | word(28);
         let mut name = [0; 11];
         name.copy_from_slice(short);
-        Some(Self { at, cluster: (cluster != 0).then_some(cluster), size_bytes, name, attributes })
+        Some(Self { at, cluster: (cluster != 0).then_some(cluster), name, attributes })
     }
 
     /// `PIKUBE~1.TOM`
