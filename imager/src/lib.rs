@@ -20,5 +20,6 @@ pub mod commands;
 pub mod failure;
 pub mod image;
 pub mod moment;
+pub mod person;
 pub mod plan;
 pub mod progress;

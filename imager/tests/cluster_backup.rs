@@ -134,6 +134,79 @@ fn what_is_no_backup_is_refused_in_one_line() {
     );
 }
 
+/// A backup that somebody made by hand: what is in the cluster's files is changed before it is encrypted.
+#[test]
+fn what_a_backup_says_is_checked_like_any_other_input() {
+    let desk = desk();
+    let state = desk.path("state/pikube");
+    let refused = |file: &str, change: &dyn Fn(String) -> String, part: &str| {
+        let path = state.join(file);
+        let kept = fs::read_to_string(&path).unwrap();
+        let changed = change(kept.clone());
+        assert_ne!(changed, kept, "{file}");
+        // Exported by a program that looks at nothing: the files as they are, in the same form.
+        fs::write(&path, changed).unwrap();
+        let mut archive = toml::Table::new();
+        archive.insert("version".into(), 1.into());
+        archive.insert("name".into(), "pikube".into());
+        archive.insert("saved_at".into(), "2026-11-28T12:00:00Z".into());
+        let files = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        let files: toml::Table = files
+            .map(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, fs::read_to_string(path).unwrap().into())
+            })
+            .collect();
+        archive.insert("files".into(), files.into());
+        fs::write(&path, kept).unwrap();
+        let passphrase = age::secrecy::SecretString::from(PASSPHRASE);
+        let mut recipient = age::scrypt::Recipient::new(passphrase);
+        recipient.set_work_factor(1);
+        let bytes = age::encrypt(&recipient, archive.to_string().as_bytes()).unwrap();
+        fs::write(desk.path("x.age"), bytes).unwrap();
+        let import = ["import", "x.age", "--passphrase-file", "pass"];
+        fails(&mut elsewhere(&desk, &import), 1, &["`x.age`", part]);
+        assert!(!desk.path("elsewhere/pikube").exists());
+    };
+    let change = |from: &'static str, to: &'static str| move |text: String| text.replace(from, to);
+    for (from, to, part) in [
+        ("\"laperouse\"", "\"a\\n[all:vars]\\nx=y\"", "host name"),
+        ("\"laperouse\"", "\"fregate\"", "two nodes"),
+        ("\"captain\"", "\"a ansible_connection=local\"", "no user name"),
+        ("role = ", "addresses = [\"127.0.0.1\"]\nrole = ", "not an address"),
+        ("role = ", "card_serial = \"\\u001b[2J\"\nrole = ", "control characters"),
+        ("image_sha256 = \"", "image_sha256 = \"x", "SHA-256"),
+        ("name = \"pikube\"", "name = \"../x\"", "host name"),
+        (
+            "version = 1\n",
+            "version = 1\nendpoint = { at = \"localhost:6443\" }\n",
+            "every computer",
+        ),
+    ] {
+        refused("cluster.toml", &change(from, to), part);
+    }
+    desk.write(&["--cluster", "other", "--hostname", "sloop", "c.img"]);
+    let (key, public) = (desk.state("other/sa.key"), desk.state("other/sa.pub"));
+    refused("sa.pub", &|_| public.clone(), "its sa.pub: it is not the public half");
+    refused("ca.key", &|_| key.clone(), "its ca.crt: it is not the certificate");
+    refused("token.toml", &change("token = \"", "token = \"\\u001b"), "no token");
+}
+
+/// What opening a backup costs is what its maker wrote into it: more than a few seconds' work is not paid.
+#[test]
+fn a_backup_that_costs_too_much_work_is_refused() {
+    let desk = desk();
+    let passphrase = age::secrecy::SecretString::from(PASSPHRASE);
+    let mut recipient = age::scrypt::Recipient::new(passphrase);
+    recipient.set_work_factor(10);
+    let bytes = age::encrypt(&recipient, b"x").unwrap();
+    let at = bytes.windows(4).position(|part| part == b" 10\n").unwrap();
+    let costly = [&bytes[..at], b" 30\n", &bytes[at + 4..]].concat();
+    fs::write(desk.path("x.age"), costly).unwrap();
+    let import = ["import", "x.age", "--passphrase-file", "pass"];
+    fails(&mut elsewhere(&desk, &import), 1, &["x.age", "more work"]);
+}
+
 /// Whether Debian's `age` is here.
 fn has_age() -> bool {
     let found = Command::new("age").arg("--version").output().is_ok();

@@ -125,7 +125,7 @@ fn merging_keeps_everything_else() {
             .map(|path| fs::read_to_string(path).unwrap())
             .collect()
     };
-    assert!(backup(&config).contains(&THEIRS.to_owned()), "the file as it was");
+    assert_eq!(backup(&config), [THEIRS], "the file as it was, and no older one with its keys");
     // Again: the entries are replaced, not doubled; a second cluster comes beside it.
     assert!(merge(&["--server", "10.0.0.9"]).contains("renewed"));
     assert!(view(&["view"]).contains("https://10.0.0.9:6443"));
@@ -143,6 +143,71 @@ fn merging_keeps_everything_else() {
     let mut linked = desk.piflash(&["kubeconfig", "--merge", "--server", "10.0.0.8"]);
     good(linked.env("KUBECONFIG", list));
     assert!(desk.path("link").is_symlink() && view(&["view"]).contains("https://10.0.0.8:6443"));
+    assert_eq!(backup(&config).len(), 1);
+}
+
+#[test]
+fn kubeconfig_may_be_a_bare_name_or_a_link_that_leads_nowhere_yet() {
+    let desk = Desk::new();
+    desk.write(&["--hostname", "laperouse", "a.img"]);
+    let merge = |kubeconfig: &str| {
+        let mut merge = desk.piflash(&["kubeconfig", "--merge"]);
+        good(merge.env("KUBECONFIG", kubeconfig));
+    };
+    merge("bare");
+    assert!(fs::read_to_string(desk.path("bare")).unwrap().contains("current-context: pikube"));
+    std::os::unix::fs::symlink("new/config", desk.path("dangling")).unwrap();
+    merge("dangling");
+    assert!(desk.path("dangling").is_symlink());
+    let text = fs::read_to_string(desk.path("new/config")).unwrap();
+    assert!(text.contains("current-context: pikube"));
+    // In a circle, there is nothing to write to.
+    std::os::unix::fs::symlink("circle", desk.path("circle")).unwrap();
+    let mut circle = desk.piflash(&["kubeconfig", "--merge"]);
+    fails(circle.env("KUBECONFIG", "circle"), 1, &["circle", "symbolic links"]);
+}
+
+#[test]
+fn what_a_killed_program_left_is_in_nobodys_way() {
+    let desk = Desk::new();
+    desk.write(&["--hostname", "laperouse", "a.img"]);
+    let config = desk.path("home/.kube/config");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let (lock, left) =
+        (desk.path("home/.kube/config.lock"), desk.path("home/.kube/.unfinished-config~x"));
+    let names = || {
+        let folder = fs::read_dir(config.parent().unwrap()).unwrap();
+        let mut names: Vec<String> = folder
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.contains(".backup-"))
+            .collect();
+        names.sort();
+        names
+    };
+    // One of ours says so; nobody holds it any more.
+    fs::write(&lock, "piflash\n").unwrap();
+    fs::write(&left, "an old key").unwrap();
+    good(&mut desk.piflash(&["kubeconfig", "--merge"]));
+    assert_eq!(names(), ["config"]);
+    // kubectl's is empty: of a minute ago it is left over, of now it is not.
+    fs::write(&lock, "").unwrap();
+    fails(&mut desk.piflash(&["kubeconfig", "--merge"]), 3, &["config.lock"]);
+    assert_eq!(names(), ["config", "config.lock"]);
+    let file = fs::File::options().write(true).open(&lock).unwrap();
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(120)).unwrap();
+    good(&mut desk.piflash(&["kubeconfig", "--merge"]));
+    assert_eq!(names(), ["config"]);
+    // Somebody who lives has the lock, and is at work on a file.
+    fs::write(&lock, "piflash\n").unwrap();
+    let held = fs::File::options().write(true).open(&lock).unwrap();
+    held.try_lock().unwrap();
+    fails(&mut desk.piflash(&["kubeconfig", "--merge"]), 3, &["config.lock"]);
+    drop(held);
+    fs::write(&left, "a key").unwrap();
+    let held = fs::File::options().write(true).open(&left).unwrap();
+    held.try_lock().unwrap();
+    good(&mut desk.piflash(&["kubeconfig", "--merge"]));
+    assert_eq!(names(), [".unfinished-config~x", "config"]);
 }
 
 #[test]

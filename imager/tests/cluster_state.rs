@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use desk::{Desk, fails, good, said, shell, text};
@@ -74,22 +74,69 @@ fn nobody_else_reads_it_and_what_others_could_is_refused() {
     fails(&mut desk.piflash(&["inventory"]), 1, &["version 2", "newer piflash"]);
 }
 
+/// A desk behind sudo: the home folder is nobody's, and root's are a folder and a file that only root may use.
+struct Sudo {
+    desk: Desk,
+}
+
+impl Sudo {
+    /// `None`, and said, where this is not root.
+    fn new() -> Option<Self> {
+        if fs::metadata("/proc/self").unwrap().uid() != 0 {
+            println!("SKIPPED: only root acts for somebody else");
+            return None;
+        }
+        let desk = Desk::new();
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(desk.folder.path(), open).unwrap();
+        fs::create_dir_all(desk.path("home")).unwrap();
+        chown(desk.path("home"), Some(65534), Some(65534)).unwrap();
+        fs::create_dir(desk.path("roots")).unwrap();
+        fs::set_permissions(desk.path("roots"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(desk.path("roots/file"), "apiVersion: v1\nkind: Config\n").unwrap();
+        // Of root's group, in which nobody is not.
+        fs::set_permissions(desk.path("roots/file"), fs::Permissions::from_mode(0o660)).unwrap();
+        Some(Self { desk })
+    }
+
+    fn run(&self, command: &mut Command) -> Output {
+        let variables = [("SUDO_USER", "nobody"), ("SUDO_UID", "65534"), ("SUDO_GID", "65534")];
+        command.env("PIKUBE_STATE_DIR", self.desk.path("home/state/x")).envs(variables);
+        command.env("KUBECONFIG", self.desk.path("home/.kube/config")).output().unwrap()
+    }
+
+    /// A name in the home folder that leads to something of root's.
+    fn link(&self, name: &str, to: &str) {
+        let link = self.desk.path(name);
+        let _ = fs::remove_dir_all(&link);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(self.desk.path(to), &link).unwrap();
+        for path in link.ancestors().take_while(|path| **path != *self.desk.folder.path()) {
+            std::os::unix::fs::lchown(path, Some(65534), Some(65534)).unwrap();
+        }
+    }
+
+    /// What root has is as it was.
+    fn roots_are_untouched(&self) {
+        let paths = entries(&self.desk.path("roots"));
+        assert_eq!(paths.len(), 2, "{paths:?}");
+        for path in paths {
+            assert_eq!(fs::metadata(&path).unwrap().uid(), 0, "{}", path.display());
+        }
+        let text = fs::read_to_string(self.desk.path("roots/file")).unwrap();
+        assert_eq!(text, "apiVersion: v1\nkind: Config\n");
+    }
+}
+
 #[test]
 fn behind_sudo_it_is_the_callers() {
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        println!("SKIPPED: only root acts for somebody else");
-        return;
-    }
-    let desk = Desk::new();
-    let sudo = |command: &mut Command| {
-        let variables = [("SUDO_USER", "nobody"), ("SUDO_UID", "65534"), ("SUDO_GID", "65534")];
-        command.envs(variables).output().unwrap()
-    };
-    let output = sudo(
-        desk.writing(&["--hostname", "laperouse", "a.img"])
-            .env("PIKUBE_STATE_DIR", desk.path("home/state/x")),
-    );
+    let Some(sudo) = Sudo::new() else { return };
+    let desk = &sudo.desk;
+    let output = sudo.run(&mut desk.writing(&["--hostname", "laperouse", "a.img"]));
     assert!(output.status.success(), "{}", said(&output));
+    let output = sudo.run(&mut desk.piflash(&["kubeconfig", "--merge"]));
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(desk.path("home/.kube/config").exists());
     for path in entries(&desk.path("home")) {
         let metadata = fs::metadata(&path).unwrap();
         assert_eq!((metadata.uid(), metadata.gid()), (65534, 65534), "{}", path.display());
@@ -97,10 +144,49 @@ fn behind_sudo_it_is_the_callers() {
     let mut own = desk.piflash(&["inventory"]);
     own.env("PIKUBE_STATE_DIR", desk.path("home/state/x"));
     fails(&mut own, 3, &["belongs to user 65534, not to user 0", "chown -R 0"]);
+    // A file that root put there is not the caller's to read.
     chown(desk.path("home/state/x/pikube/ca.key"), Some(0), Some(0)).unwrap();
-    let output = sudo(&mut own);
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    assert!(said(&output).contains("ca.key"), "{}", said(&output));
+    let output = sudo.run(&mut own);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for part in ["ca.key", "Permission denied", "with the rights of the person who called it"] {
+        assert!(said(&output).contains(part), "{}", said(&output));
+    }
+}
+
+#[test]
+fn behind_sudo_no_link_of_the_callers_leads_to_what_is_roots() {
+    let Some(sudo) = Sudo::new() else { return };
+    let desk = &sudo.desk;
+    let refused = |output: &Output| {
+        let told = said(output);
+        assert!(output.status.code() == Some(1) && told.contains("Permission denied"), "{told}");
+        sudo.roots_are_untouched();
+    };
+    for folder in ["home/state", "home/state/x"] {
+        sudo.link(folder, "roots");
+        let output = sudo.run(&mut desk.writing(&["--hostname", "laperouse", "a.img"]));
+        assert!(!output.status.success() && !desk.path("a.img").exists(), "{}", said(&output));
+        sudo.roots_are_untouched();
+        fs::remove_file(desk.path(folder)).unwrap();
+    }
+    let output = sudo.run(&mut desk.writing(&["--hostname", "laperouse", "a.img"]));
+    assert!(output.status.success(), "{}", said(&output));
+    for (name, to) in [("home/.kube", "roots"), ("home/.kube/config", "roots/file")] {
+        sudo.link(name, to);
+        refused(&sudo.run(&mut desk.piflash(&["kubeconfig", "--merge"])));
+        fs::remove_file(desk.path(name)).unwrap();
+    }
+    fs::write(desk.path("pass"), "sea and salt\n").unwrap();
+    sudo.link("home/backups", "roots");
+    let file = desk.path("home/backups/sea.age").display().to_string();
+    let export = ["cluster", "export", file.as_str(), "--passphrase-file", "pass"];
+    refused(&sudo.run(&mut desk.piflash(&export)));
+    // The lock of a kubeconfig, which is opened before anything else.
+    fs::create_dir_all(desk.path("home/.kube")).unwrap();
+    sudo.link("home/.kube/config.lock", "roots/file");
+    let output = sudo.run(&mut desk.piflash(&["kubeconfig", "--merge"]));
+    assert!(!output.status.success(), "{}", said(&output));
+    sudo.roots_are_untouched();
 }
 
 #[test]

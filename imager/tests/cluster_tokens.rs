@@ -171,6 +171,7 @@ fn a_worker_gets_a_new_token_when_the_old_one_has_run_out() {
     put("pikube.toml", &plan.replace(&expires, "2026-01-01T00:00:00Z"));
     let mut mdel = std::process::Command::new("mdel");
     good(mdel.args(["-i", &place, "::pikube-secrets.toml"]));
+    put("pikube-launch.log", "installed\n");
     assert!(good(&mut configure(&["b.img"])).contains("nothing to change"));
     good(&mut configure(&["b.img", "--new-token"]));
     assert_eq!(on_card(&desk, "b.img"), Some(token(&desk).0));
@@ -178,6 +179,35 @@ fn a_worker_gets_a_new_token_when_the_old_one_has_run_out() {
     let mut elsewhere = configure(&["b.img", "--new-token"]);
     elsewhere.env("PIKUBE_STATE_DIR", desk.path("elsewhere"));
     fails(&mut elsewhere, 3, &["does not know `fregate`", "piflash cluster import"]);
+}
+
+/// A card that an interrupted change has robbed of its secrets, and whose node never started.
+#[test]
+fn what_a_card_has_lost_is_put_back_from_the_cluster() {
+    let desk = cluster();
+    desk.write(&["--hostname", "fregate", "b.img"]);
+    let configure = |card: &str| {
+        let mut command = desk.piflash(&["configure", "--agent-dir", ".", "--yes", card]);
+        let output = command.env("SOURCE_DATE_EPOCH", "1790000000").output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    for card in ["a.img", "b.img"] {
+        configure(card);
+        let (plan, secrets) =
+            (desk.on_card(card, "pikube.toml"), desk.on_card(card, "pikube-secrets.toml"));
+        let place = format!("{}@@{}", desk.path(card).display(), desk.image.boot_offset_bytes);
+        let mut mdel = std::process::Command::new("mdel");
+        good(mdel.args(["-i", &place, "::pikube-secrets.toml"]));
+        let told = configure(card);
+        assert!(told.contains("put back from this computer"), "{told}");
+        let got = desk.on_card(card, "pikube-secrets.toml");
+        for line in secrets.lines().filter(|line| !line.starts_with("password")) {
+            assert!(got.contains(line), "{line} of {card} is lost");
+        }
+        assert_eq!(desk.on_card(card, "pikube.toml"), plan);
+        assert!(configure(card).contains("nothing to change"));
+    }
 }
 
 #[test]

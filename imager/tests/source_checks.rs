@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use piflash::image::{Cache, Error, Expected, Sha256Sum, Wanted};
+use piflash::person::Person;
 use source::images::{Shape, xz};
 use source::web::{Reply, Web, file};
 use source::{Decoded, World, gzip, shown, sum, text};
@@ -247,9 +248,9 @@ fn a_cache_that_cannot_be_used_is_no_reason_to_fail() {
     site.put("/os.img.gz", &gzip(&image), ETAG);
     let in_the_way = world.put("file", b"");
     for cache in [
-        Cache::new(in_the_way, 1 << 30),
-        Cache::new("/proc/nowhere".into(), 1 << 30),
-        Cache::new(world.path("small"), 1000),
+        Cache::new(in_the_way, 1 << 30, Person::of_this_process()),
+        Cache::new("/proc/nowhere".into(), 1 << 30, Person::of_this_process()),
+        Cache::new(world.path("small"), 1000, Person::of_this_process()),
     ] {
         world.surroundings.cache = Some(cache);
         assert!(world.read(&url, &Wanted::default()).unwrap() == image);

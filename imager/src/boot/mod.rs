@@ -107,6 +107,8 @@ pub struct Survey {
     pub fat: &'static str,
     /// Free bytes.
     pub free_bytes: u64,
+    /// Whether a node has started from it.
+    pub launched: bool,
 }
 
 /// Reads the boot partition of an image, or of a card.
@@ -140,5 +142,6 @@ pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
     if signs.cmdline.is_none() {
         return Err(BootError::NoCmdline(cmdline));
     }
-    Ok(Survey { os, label: signs.label.clone(), fat: fs.kind(), free_bytes })
+    let (label, launched) = (signs.label.clone(), signs.launched);
+    Ok(Survey { os, label, fat: fs.kind(), free_bytes, launched })
 }

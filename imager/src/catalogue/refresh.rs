@@ -1,7 +1,6 @@
 //! The list, fetched if it has changed, and the copy that is kept for when nobody can be asked.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,9 +55,10 @@ impl List {
             let name = Location::parse(&catalogue.list).map(|list| list.to_string());
             CatalogueError::List { name: name.unwrap_or_else(|_| "the list".into()), problem }
         };
-        let kept_at =
-            surroundings.cache.as_ref().map(|cache| copy_path(cache.folder(), &catalogue.list));
-        let copy = kept_at.as_deref().and_then(read_copy);
+        let cache = surroundings.cache.as_ref();
+        let kept_as = name_of_copy(&catalogue.list);
+        let copy: Option<Copy> =
+            cache.and_then(|cache| serde_json::from_slice(&cache.read(&kept_as)?).ok());
         let known = copy.as_ref().map(|copy| copy.validators.clone());
         let address = catalogue.list.clone();
         let around = surroundings.clone();
@@ -72,8 +72,8 @@ impl List {
                 return Ok(Self { images: copy.images, freshness: Freshness::Fresh });
             }
             (Ok(Some(new)), _) => {
-                if let Some(path) = kept_at {
-                    write_copy(&path, &new);
+                if let (Some(cache), Ok(bytes)) = (cache, serde_json::to_vec(&new)) {
+                    cache.write(&kept_as, &bytes);
                 }
                 return Ok(Self { images: new.images, freshness: Freshness::Fresh });
             }
@@ -142,26 +142,8 @@ fn target(address: &str) -> Result<Target, HttpError> {
     }
 }
 
-fn copy_path(cache: &Path, address: &str) -> PathBuf {
+/// In the folder of the cache.
+fn name_of_copy(address: &str) -> String {
     let key = Sha256Sum::of(address.as_bytes()).to_string();
-    cache.join("catalogue").join(format!("{}.json", &key[..40]))
-}
-
-fn read_copy(path: &Path) -> Option<Copy> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-/// Keeps the list. Not to keep it is no reason to complain: it was fetched, and will be again.
-fn write_copy(path: &Path, copy: &Copy) {
-    let Some(folder) = path.parent() else {
-        return;
-    };
-    let new = path.with_extension(std::process::id().to_string());
-    let written = serde_json::to_vec(copy)
-        .map_err(std::io::Error::from)
-        .and_then(|bytes| fs::create_dir_all(folder).and_then(|()| fs::write(&new, bytes)))
-        .and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
+    format!("catalogue/{}.json", &key[..40])
 }

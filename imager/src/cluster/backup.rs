@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::folder::replace;
+use super::folder::{acting, replace};
 use super::store::check_name;
 use super::{Cluster, Error, Store};
 
@@ -65,6 +65,7 @@ pub fn export(
     let files = store.files(&store.lock(name)?, name)?;
     // A folder of the working directory has a parent as well.
     let path = std::path::absolute(path).map_err(Error::io("finding", path))?;
+    let _acting = acting(store.owner(), &path)?;
     refuse_other_file(&path)?;
     let archive = Archive { version: VERSION, name: name.to_owned(), saved_at: now, files };
     let text = toml::to_string(&archive).map(Zeroizing::new);
@@ -80,7 +81,9 @@ pub fn export(
 /// # Errors
 /// The file is none, or the passphrase is another; a cluster of its name is here already.
 pub fn import(store: &Store, path: &Path, passphrase: SecretString) -> Result<Imported, Error> {
+    let acting = acting(store.owner(), path)?;
     let file = fs::File::open(path).map_err(Error::io("opening", path))?;
+    drop(acting);
     let text = decrypt(file.take(MAX_BYTES), passphrase).map_err(|error| opening(path, error))?;
     let text =
         std::str::from_utf8(&text).map_err(|_| broken(path, "it holds no backup of a cluster"))?;
@@ -111,7 +114,16 @@ pub fn import(store: &Store, path: &Path, passphrase: SecretString) -> Result<Im
             ),
         });
     }
-    store.adopt(&lock, &archive.name, &archive.files).map(Imported::New)
+    store.adopt(&lock, &archive.name, &archive.files).map(Imported::New).map_err(
+        |error| match error {
+            // The folder that it was looked at in is gone: what a person has is the backup.
+            Error::Broken { path: file, message } => {
+                let file = file.file_name().unwrap_or_default().display().to_string();
+                broken(path, &format!("its {file}: {message}"))
+            }
+            other => other,
+        },
+    )
 }
 
 fn encrypt(text: &[u8], passphrase: SecretString, armor: bool) -> io::Result<Vec<u8>> {

@@ -54,6 +54,23 @@ impl Endpoint {
         Ok(new)
     }
 
+    /// Whether it is what [`Endpoint::changed`] makes, for one that was read from a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check_kept(&self) -> Result<(), String> {
+        let wish = Wish {
+            endpoint: self.at.clone(),
+            virtual_ip: self.virtual_ip.map(|ip| ip.to_string()),
+            ..Wish::default()
+        };
+        match Self::default().changed(&wish) {
+            Ok(made) if made == *self => Ok(()),
+            Ok(_) => Err("its endpoint is not `host:port`".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// `host:port`, as kubeadm's `controlPlaneEndpoint` wants it.
     pub(super) fn of(&self, cluster: &str) -> String {
         self.at.clone().unwrap_or_else(|| format!("cp.{cluster}.internal:{PORT}"))

@@ -182,26 +182,9 @@ impl Enrolment {
         };
         for node in &mut nodes {
             node.plan.cluster = Some(plan.clone());
-            self.entrust(node);
+            self.cluster.entrust(node);
         }
         Ok(notes)
-    }
-
-    /// A worker's card gets the token; the cluster's keys are for those that serve it.
-    fn entrust(&self, node: &mut NodeFiles) {
-        let (identity, secrets) = (&self.cluster.identity, &mut node.secrets);
-        secrets.token = Some(self.cluster.token.text.clone());
-        if node.plan.node.role == Role::Worker {
-            return;
-        }
-        secrets.ca_certificate = Some(identity.ca.public.as_str().into());
-        secrets.ca_key = Some(identity.ca.key.clone());
-        secrets.sa_public_key = Some(identity.service_accounts.public.as_str().into());
-        secrets.sa_key = Some(identity.service_accounts.key.clone());
-        secrets.front_proxy_ca_certificate = Some(identity.front_proxy.public.as_str().into());
-        secrets.front_proxy_ca_key = Some(identity.front_proxy.key.clone());
-        secrets.etcd_ca_certificate = Some(identity.etcd.public.as_str().into());
-        secrets.etcd_ca_key = Some(identity.etcd.key.clone());
     }
 
     /// Whether these nodes need a token that only the API server can make: theirs has run out, and the master, whose card

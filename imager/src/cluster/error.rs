@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use nix::unistd::Uid;
 use thiserror::Error;
 
 use super::ApiError;
@@ -139,6 +140,15 @@ impl Error {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         match self {
+            Error::Io { path, source, .. }
+                if Uid::effective().is_root()
+                    && source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some(format!(
+                    "behind sudo, piflash uses the files of clusters with the rights of the person who called it: give that person `{}`, or use a path in their home folder",
+                    path.display()
+                ))
+            }
             Error::NoHome => Some("set PIKUBE_STATE_DIR to a folder of yours".into()),
             Error::Foreign { path, wanted, .. } => Some(format!(
                 "`sudo chown -R {wanted} {}`, if you know what is in it",

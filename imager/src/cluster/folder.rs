@@ -2,17 +2,16 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use nix::unistd::{Gid, Uid, fchown};
 use zeroize::Zeroizing;
 
-use super::{Error, Owner};
+use super::Error;
+use crate::person::{Acting, Person};
 
 /// Mode of a folder.
 const FOLDER: u32 = 0o700;
@@ -27,7 +26,7 @@ const UNFINISHED: &str = ".unfinished-";
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     path: PathBuf,
-    owner: Owner,
+    owner: Person,
 }
 
 impl Folder {
@@ -35,7 +34,8 @@ impl Folder {
     ///
     /// # Errors
     /// It is not the owner's alone.
-    pub(super) fn find(path: &Path, owner: &Owner) -> Result<Option<Self>, Error> {
+    pub(super) fn find(path: &Path, owner: &Person) -> Result<Option<Self>, Error> {
+        let _acting = acting(owner, path)?;
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             metadata => metadata.map_err(Error::io("reading", path))?,
@@ -51,10 +51,11 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be made, or is not the owner's alone.
-    pub(super) fn make(path: &Path, owner: &Owner) -> Result<Self, Error> {
+    pub(super) fn make(path: &Path, owner: &Person) -> Result<Self, Error> {
         if let Some(folder) = Self::find(path, owner)? {
             return Ok(folder);
         }
+        let _acting = acting(owner, path)?;
         if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
             Self::make(parent, owner)?;
         }
@@ -65,8 +66,6 @@ impl Folder {
             }
             made => made.map_err(Error::io("making folder", path))?,
         }
-        let opened = File::open(path).map_err(Error::io("opening", path))?;
-        give(&opened, owner).map_err(Error::io("giving to its owner", path))?;
         if let Some(parent) = path.parent() {
             sync(parent)?;
         }
@@ -87,6 +86,7 @@ impl Folder {
     /// Others could have read or changed it; it is no text.
     pub(super) fn read(&self, name: &str) -> Result<Option<Zeroizing<String>>, Error> {
         let path = self.join(name);
+        let _acting = acting(&self.owner, &path)?;
         let opened = OpenOptions::new()
             .read(true)
             .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
@@ -124,16 +124,16 @@ impl Folder {
     /// # Errors
     /// Any I/O error.
     pub(super) fn open(&self, path: &Path) -> Result<File, Error> {
+        let _acting = acting(&self.owner, path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.custom_flags(nix::libc::O_NOFOLLOW).open(path);
-        let file = file.map_err(Error::io("opening", path))?;
-        give(&file, &self.owner).map_err(Error::io("giving to its owner", path))?;
-        Ok(file)
+        file.map_err(Error::io("opening", path))
     }
 
     /// Removes what a killed program left unfinished: of one name, or everything where nobody else is at work.
     pub(super) fn sweep(&self, name: Option<&str>) {
+        let Ok(_acting) = self.owner.act() else { return };
         let is_left = |file: &str| match (file.strip_prefix(UNFINISHED), name) {
             (Some(rest), Some(name)) => {
                 rest.strip_prefix(name).is_some_and(|more| more.is_empty() || more.starts_with('.'))
@@ -152,6 +152,7 @@ impl Folder {
     /// # Errors
     /// Any I/O error.
     pub(super) fn erase(&self, path: &Path) -> Result<(), Error> {
+        let _acting = acting(&self.owner, path)?;
         wipe(path).map_err(Error::io("removing", path))?;
         sync(&self.path)
     }
@@ -161,6 +162,7 @@ impl Folder {
     /// # Errors
     /// It cannot be read.
     pub(super) fn names(&self) -> Result<Vec<String>, Error> {
+        let _acting = acting(&self.owner, &self.path)?;
         let entries = fs::read_dir(&self.path).map_err(Error::io("reading", &self.path))?;
         let mut names: Vec<String> =
             entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -175,6 +177,7 @@ impl Folder {
     /// Any I/O error.
     pub(super) fn unfinished(&self, name: &str) -> Result<Self, Error> {
         let path = self.join(&format!("{UNFINISHED}{name}"));
+        let _acting = acting(&self.owner, &path)?;
         if path.exists() {
             wipe(&path).map_err(Error::io("removing", &path))?;
         }
@@ -186,6 +189,7 @@ impl Folder {
     /// # Errors
     /// Any I/O error.
     pub(super) fn finish(&self, made: &Self, name: &str) -> Result<(), Error> {
+        let _acting = acting(&self.owner, &made.path)?;
         sync(&made.path)?;
         self.rename(&made.path, &self.join(name))
     }
@@ -195,6 +199,7 @@ impl Folder {
     /// # Errors
     /// Any I/O error.
     pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        let _acting = acting(&self.owner, from)?;
         fs::rename(from, to).map_err(Error::io("renaming", from))?;
         sync(&self.path)
     }
@@ -204,24 +209,36 @@ impl Folder {
     /// # Errors
     /// Any I/O error, a file system that cannot do it among it.
     pub(super) fn exchange(&self, one: &Path, other: &Path) -> Result<(), Error> {
+        let _acting = acting(&self.owner, one)?;
         renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
             .map_err(|errno| Error::io("renaming", other)(errno.into()))?;
         sync(&self.path)
     }
 }
 
+/// With its owner's rights from here on, so that no link leads to where they may not go.
+///
+/// # Errors
+/// This process may not act for them.
+pub(super) fn acting(owner: &Person, path: &Path) -> Result<Acting, Error> {
+    owner.act().map_err(Error::io("acting for the owner of", path))
+}
+
 /// Writes a file beside `path` and renames it into its place: nobody ever sees half of it, and a power cut leaves the
-/// one or the other.
+/// one or the other. What a killed program left of the same file goes.
 ///
 /// # Errors
 /// Any I/O error; what was at `path` is still there.
-pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, owner: &Owner) -> Result<(), Error> {
+pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, owner: &Person) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("/"));
+    let prefix = format!("{UNFINISHED}{}~", path.file_name().unwrap_or_default().to_string_lossy());
+    let _acting = acting(owner, path)?;
     let write = || -> io::Result<()> {
-        // Made with mode 0600.
-        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+        sweep_files(folder, &prefix)?;
+        // Made with mode 0600. The lock says that somebody is at work on it.
+        let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
+        file.as_file().try_lock()?;
         file.write_all(bytes)?;
-        give(file.as_file(), owner)?;
         file.as_file().set_permissions(Permissions::from_mode(mode))?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
@@ -231,9 +248,24 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, owner: &Owner) -> Re
     sync(folder)
 }
 
+/// Removes the files with such names that nobody works on any more.
+fn sweep_files(folder: &Path, prefix: &str) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let mut options = OpenOptions::new();
+            options.write(true).custom_flags(nix::libc::O_NOFOLLOW);
+            if options.open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+                wipe(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes a file, or a folder with all that is in it. Files are overwritten with zeros before: what was deleted can be
 /// read from many a disk.
-fn wipe(path: &Path) -> io::Result<()> {
+pub(super) fn wipe(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
@@ -249,18 +281,10 @@ fn wipe(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Only root may give away, and only root has to.
-fn give(file: &File, owner: &Owner) -> io::Result<()> {
-    if Uid::effective().as_raw() != owner.uid {
-        fchown(file.as_fd(), Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
-    }
-    Ok(())
-}
-
-fn private(path: &Path, metadata: &fs::Metadata, owner: &Owner) -> Result<(), Error> {
+fn private(path: &Path, metadata: &fs::Metadata, owner: &Person) -> Result<(), Error> {
     let path = path.to_owned();
-    if metadata.uid() != owner.uid {
-        return Err(Error::Foreign { path, uid: metadata.uid(), wanted: owner.uid });
+    if metadata.uid() != owner.uid() {
+        return Err(Error::Foreign { path, uid: metadata.uid(), wanted: owner.uid() });
     }
     match metadata.mode() & 0o7777 {
         mode if mode & OTHERS != 0 => Err(Error::Open { path, mode }),

@@ -37,6 +37,11 @@ impl Pair {
             certificate.windows(public.len()).any(|part| part == public)
         })
     }
+
+    /// Whether the public key is that of the key.
+    pub(super) fn is_a_pair(&self) -> bool {
+        load(&self.key).is_ok_and(|key| key.public_key_pem().trim() == self.public.trim())
+    }
 }
 
 /// All of a cluster's pairs.

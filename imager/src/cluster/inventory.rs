@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use pikube_config::values::host;
 use pikube_config::{FirstbootPlan, Role};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::image::Sha256Sum;
 use crate::plan::static_addresses;
 
 /// One node.
@@ -50,6 +52,32 @@ impl Node {
             card_serial: None,
             written_at: None,
         }
+    }
+
+    /// Whether it is what a card can be written with: a file of the state may have been changed by hand, or come in
+    /// somebody's backup, and what it says goes into command lines, inventories and onto terminals.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(&self) -> Result<(), String> {
+        host::hostname(&self.hostname)?;
+        self.addresses.iter().try_for_each(|address| host::reachable(*address))?;
+        let in_names = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_name = |user: &String| !user.starts_with('-') && user.chars().all(in_names);
+        if !self.user.as_ref().is_none_or(is_name) {
+            return Err(format!("the user of `{}` is no user name", self.hostname));
+        }
+        let is_sum = |sum: &String| sum.parse::<Sha256Sum>().is_ok();
+        if !self.image_sha256.as_ref().is_none_or(is_sum) {
+            return Err(format!("`{}` has an image_sha256 that is no SHA-256 sum", self.hostname));
+        }
+        for (what, text) in [("image", &self.image), ("card_serial", &self.card_serial)] {
+            if text.iter().any(|text| text.chars().any(char::is_control)) {
+                let name = &self.hostname;
+                return Err(format!("the {what} of `{name}` has control characters"));
+            }
+        }
+        Ok(())
     }
 
     /// Its address in the cluster network, where it is static.

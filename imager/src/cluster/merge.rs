@@ -3,24 +3,29 @@
 //! The text is edited line by line, so that comments and unknown keys stay as they are. What comes out is then read as
 //! YAML and compared with what went in: where anything else would differ, nothing is written.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use saphyr::{LoadableYamlNode as _, Yaml};
 use zeroize::Zeroizing;
 
-use super::folder::{Folder, replace};
-use super::{Error, Kubeconfig, Owner};
+use super::folder::{Folder, acting, replace, wipe};
+use super::kubectl_lock::Lock;
+use super::{Error, Kubeconfig};
+use crate::person::Person;
+
+/// Links that lead to a file, at most, as the kernel counts them (path_resolution(7)).
+const MAX_LINKS: usize = 40;
 
 /// What was done.
 #[derive(Debug)]
 pub struct Merged {
     /// The kubeconfig.
     pub path: PathBuf,
-    /// What it was before; absent where there was none.
+    /// What it was before; absent where there was none. It is the only copy that is kept.
     pub backup: Option<PathBuf>,
     /// Whether a context of this name was replaced.
     pub replaced: bool,
@@ -39,30 +44,33 @@ enum Refusal {
 ///
 /// # Errors
 /// Nobody says where.
-pub fn target(owner: &Owner, variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf, Error> {
+pub fn target(owner: &Person, variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf, Error> {
     let list = variable("KUBECONFIG").unwrap_or_default();
     if let Some(first) = list.split(':').find(|path| !path.is_empty()) {
         return Ok(first.into());
     }
-    Ok(owner.home.as_ref().ok_or(Error::NoHome)?.join(".kube/config"))
+    Ok(owner.home().ok_or(Error::NoHome)?.join(".kube/config"))
 }
 
-/// Adds the cluster and selects it.
+/// Adds the cluster and selects it. Of the copies that earlier calls made, which hold old keys, none is left.
 ///
 /// # Errors
 /// The file cannot be read, understood or written; it is then as it was.
 pub fn merge_into(
     path: &Path,
     new: &Kubeconfig,
-    owner: &Owner,
+    owner: &Person,
     now: Timestamp,
 ) -> Result<Merged, Error> {
-    // The file behind a link, so that the link stays.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let _acting = acting(owner, path)?;
+    let asked = std::path::absolute(path).map_err(Error::io("finding", path))?;
+    let path = &behind_links(&asked).map_err(Error::io("following", path))?;
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         Folder::make(folder, owner)?;
     }
-    let _lock = Lock::take(path)?;
+    // kubectl locks the name that it was given, not the file behind it.
+    let _lock = Lock::take(&asked)?;
+    let _behind = (*path != asked).then(|| Lock::take(path)).transpose()?;
     let old = match fs::read_to_string(path) {
         Ok(text) => Some(Zeroizing::new(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -85,6 +93,7 @@ pub fn merge_into(
     let mode = fs::metadata(path).map_err(Error::io("reading", path))?.permissions().mode();
     // A file with an administrator's key in it is nobody else's to read.
     replace(path, merged.as_bytes(), mode & 0o700, owner)?;
+    remove_backups(path, &name, &backup).map_err(Error::io("removing old copies of", path))?;
     Ok(Merged { path: path.clone(), backup: Some(backup), replaced })
 }
 
@@ -105,30 +114,38 @@ fn told(path: &Path, new: &Kubeconfig, refusal: Refusal) -> Error {
     Error::Merge { path: path.to_owned(), message, help }
 }
 
-/// kubectl's own lock (client-go, `clientcmd.lockFile`): a file of this name beside the kubeconfig.
-struct Lock(PathBuf);
-
-impl Lock {
-    fn take(path: &Path) -> Result<Self, Error> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let lock = PathBuf::from(name);
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
-            Ok(_) => Ok(Self(lock)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Merge {
-                path: path.to_owned(),
-                message: "another program, `kubectl` perhaps, is changing it".into(),
-                help: format!("try again; if nothing runs, `rm {}`", lock.display()),
-            }),
-            Err(error) => Err(Error::io("making", &lock)(error)),
+/// The file that a name leads to, whether it is there yet or not: links stay, and what they point to changes.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&path) {
+            Ok(to) => path = path.parent().unwrap_or(Path::new("/")).join(to),
+            Err(_) => return Ok(path),
         }
     }
+    Err(io::Error::from_raw_os_error(nix::libc::ELOOP))
 }
 
-impl Drop for Lock {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+/// Removes the copies of earlier calls: `NAME.backup-20261128T120000Z`, perhaps with `-2`.
+fn remove_backups(path: &Path, name: &str, newest: &Path) -> io::Result<()> {
+    let prefix = format!("{name}.backup-");
+    let is_ours = |name: &str| {
+        let Some(time) = name.strip_prefix(&prefix) else { return false };
+        let shape = |(at, byte): (usize, u8)| match at {
+            8 => byte == b'T',
+            15 => byte == b'Z',
+            16 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        };
+        time.len() >= 16 && time.bytes().enumerate().all(shape)
+    };
+    for entry in fs::read_dir(path.parent().unwrap_or(Path::new("/")))? {
+        let entry = entry?;
+        if is_ours(&entry.file_name().to_string_lossy()) && entry.path() != newest {
+            wipe(&entry.path())?;
+        }
     }
+    Ok(())
 }
 
 /// The text with the cluster in it; whether there was a context of its name.

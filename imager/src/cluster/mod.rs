@@ -16,8 +16,8 @@ mod folder;
 mod identity;
 mod inventory;
 mod kubeconfig;
+mod kubectl_lock;
 mod merge;
-mod owner;
 mod renaming;
 mod store;
 mod token;
@@ -27,10 +27,13 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use pikube_config::Role;
 
 use endpoint::Endpoint;
 use identity::Identity;
 use token::Token;
+
+use crate::boot::NodeFiles;
 
 pub use api::{ApiError, ApiToken};
 pub use backup::{Imported, export, import};
@@ -39,7 +42,6 @@ pub use error::Error;
 pub use inventory::Node;
 pub use kubeconfig::{Kubeconfig, server};
 pub use merge::{Merged, merge_into, target};
-pub use owner::Owner;
 pub use renaming::Renaming;
 pub use store::Store;
 
@@ -186,6 +188,23 @@ impl Cluster {
             .iter_mut()
             .find(|node| node.hostname == hostname)
             .ok_or(Error::Refused { message, help })
+    }
+
+    /// A worker's card gets the token; the cluster's keys are for those that serve it.
+    pub(super) fn entrust(&self, node: &mut NodeFiles) {
+        let (identity, secrets) = (&self.identity, &mut node.secrets);
+        secrets.token = Some(self.token.text.clone());
+        if node.plan.node.role == Role::Worker {
+            return;
+        }
+        secrets.ca_certificate = Some(identity.ca.public.as_str().into());
+        secrets.ca_key = Some(identity.ca.key.clone());
+        secrets.sa_public_key = Some(identity.service_accounts.public.as_str().into());
+        secrets.sa_key = Some(identity.service_accounts.key.clone());
+        secrets.front_proxy_ca_certificate = Some(identity.front_proxy.public.as_str().into());
+        secrets.front_proxy_ca_key = Some(identity.front_proxy.key.clone());
+        secrets.etcd_ca_certificate = Some(identity.etcd.public.as_str().into());
+        secrets.etcd_ca_key = Some(identity.etcd.key.clone());
     }
 
     /// Name of the API server, which every node has in `/etc/hosts`: static Go programs cannot resolve `.local`.

@@ -62,12 +62,41 @@ impl Renaming {
         &self.cluster
     }
 
+    /// Puts back what a card should have of its cluster's secrets and has not, where its node has not started yet, so
+    /// cannot have taken them: they were lost, in a change that was interrupted perhaps. What a person should know about it.
+    pub fn put_back(&self, before: &NodeFiles, after: &mut NodeFiles) -> Option<String> {
+        let secrets = &before.secrets;
+        let serves = before.plan.node.role != Role::Worker;
+        let keys = [
+            &secrets.ca_certificate,
+            &secrets.ca_key,
+            &secrets.sa_public_key,
+            &secrets.sa_key,
+            &secrets.front_proxy_ca_certificate,
+            &secrets.front_proxy_ca_key,
+            &secrets.etcd_ca_certificate,
+            &secrets.etcd_ca_key,
+        ];
+        let lacks = secrets.token.is_none() || serves && keys.iter().any(|key| key.is_none());
+        if !lacks {
+            return None;
+        }
+        self.cluster.entrust(after);
+        if let Some(of) = &mut after.plan.cluster {
+            of.token_expires = Some(self.cluster.token.expires);
+        }
+        Some(format!(
+            "the card had lost secrets of cluster `{}` before its node ever started: they are put back from this computer",
+            self.cluster.name
+        ))
+    }
+
     /// Whether the token on a card that is about to change lets its node join no more; `asked` for one that nobody knows
     /// of, as its node has taken it off the card.
-    pub fn has_old_token(before: &NodeFiles, now: Timestamp, asked: bool) -> bool {
-        let expires = before.plan.cluster.as_ref().and_then(|cluster| cluster.token_expires);
+    pub fn has_old_token(card: &NodeFiles, now: Timestamp, asked: bool) -> bool {
+        let expires = card.plan.cluster.as_ref().and_then(|cluster| cluster.token_expires);
         let is_over = expires.is_none_or(|expires| expires <= now);
-        asked || before.secrets.token.is_some() && is_over
+        asked || card.secrets.token.is_some() && is_over
     }
 
     /// Gives the card the cluster's token, which is made anew where it has run out as well: by the master's card itself,

@@ -21,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
-use super::folder::Folder;
+use super::folder::{Folder, acting};
 use super::identity::{Identity, Pair};
 use super::token::Token;
-use super::{Cluster, Error, Node, Owner};
+use super::{Cluster, Error, Node};
+use crate::person::Person;
 
 const VERSION: i64 = 1;
 const CLUSTER: &str = "cluster.toml";
@@ -47,7 +48,7 @@ const FILES: [&str; 10] = [
 #[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,
-    owner: Owner,
+    owner: Person,
 }
 
 /// Held until dropped, or until the program ends, however it does.
@@ -87,12 +88,12 @@ impl Store {
     ///
     /// # Errors
     /// Nobody says where.
-    pub fn find(owner: Owner, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub fn find(owner: Person, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let xdg = || set("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let path = set("PIKUBE_STATE_DIR")
             .or_else(|| Some(xdg()?.join("pikube")))
-            .or_else(|| Some(owner.home.as_ref()?.join(".local/state/pikube")))
+            .or_else(|| Some(owner.home()?.join(".local/state/pikube")))
             .ok_or(Error::NoHome)?;
         // Messages and `sudo` need more than a path that is true from here.
         let path = std::path::absolute(&path).map_err(Error::io("finding", &path))?;
@@ -100,7 +101,7 @@ impl Store {
     }
 
     /// Who they belong to.
-    pub fn owner(&self) -> &Owner {
+    pub fn owner(&self) -> &Person {
         &self.owner
     }
 
@@ -183,6 +184,7 @@ impl Store {
         let Some(root) = Folder::find(&self.path, &self.owner)? else {
             return Ok(Default::default());
         };
+        let _acting = acting(&self.owner, &self.path)?;
         let is_cluster = |name: &String| root.join(name).join(CLUSTER).exists();
         let names = root.names()?.into_iter().filter(is_cluster);
         Ok(names.partition(|name| check_name(name).is_ok()))
@@ -231,6 +233,7 @@ impl Store {
             0 => format!("{}.backup-{day}", cluster.name),
             n => format!("{}.backup-{day}-{n}", cluster.name),
         };
+        let _acting = acting(&self.owner, &self.path)?;
         let free = |name: &String| !lock.root.join(name).exists();
         let aside = (0..).map(aside).find(free).unwrap_or_default();
         // Both are complete before they change places at once: whenever the power goes, there is one cluster.
@@ -275,6 +278,7 @@ impl Store {
 /// The cluster in a folder.
 fn whole(folder: &Folder) -> Result<Cluster, Error> {
     let file: ClusterFile = read(folder, CLUSTER)?;
+    check(&file).map_err(|message| broken(folder, CLUSTER, &message))?;
     let token: TokenFile = read(folder, TOKEN)?;
     if cluster::token(&token.token).is_err() {
         return Err(broken(folder, TOKEN, "it holds no token"));
@@ -299,11 +303,28 @@ fn whole(folder: &Folder) -> Result<Cluster, Error> {
             return Err(broken(folder, name, "it is not the certificate of the key beside it"));
         }
     }
+    if !identity.service_accounts.is_a_pair() {
+        return Err(broken(folder, "sa.pub", "it is not the public half of the key beside it"));
+    }
     let ca_hash =
         identity.ca_hash().map_err(|_| broken(folder, "ca.key", "it is no key of a CA"))?;
     let token = Token { text: SecretString::from(token.token.as_str()), expires: token.expires };
     let ClusterFile { name, created_at, endpoint, nodes, .. } = file;
     Ok(Cluster { name, created_at, endpoint, nodes, identity, ca_hash, token })
+}
+
+/// Whether it says what a `piflash` writes.
+fn check(file: &ClusterFile) -> Result<(), String> {
+    host::hostname(&file.name)?;
+    file.endpoint.check_kept()?;
+    file.nodes.iter().try_for_each(Node::check)?;
+    let twice = |(at, node): (usize, &Node)| {
+        file.nodes[..at].iter().any(|other| other.hostname == node.hostname)
+    };
+    match file.nodes.iter().enumerate().any(twice) {
+        true => Err("two nodes have the same name".into()),
+        false => Ok(()),
+    }
 }
 
 fn create(root: &Folder, cluster: &Cluster, name: &str) -> Result<(), Error> {

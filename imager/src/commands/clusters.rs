@@ -1,8 +1,9 @@
 //! Where this person's clusters are.
 
 use crate::cli::ClusterArgs;
-use crate::cluster::{Enrolment, Error, Owner, Store, Wish};
+use crate::cluster::{Enrolment, Error, Store, Wish};
 use crate::failure::{Exit, Failure};
+use crate::person::Person;
 use jiff::Timestamp;
 
 /// The person's clusters, wherever the environment says.
@@ -10,8 +11,7 @@ use jiff::Timestamp;
 /// # Errors
 /// Nobody says where.
 pub(super) fn store() -> Result<Store, Error> {
-    let variable = |name: &str| std::env::var(name).ok();
-    Store::find(Owner::ask("/".as_ref(), variable), variable)
+    Store::find(Person::of_this_process(), |name| std::env::var(name).ok())
 }
 
 /// Which cluster the arguments ask for.

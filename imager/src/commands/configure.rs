@@ -134,7 +134,7 @@ fn node(
             node.plan.kubernetes = kubernetes::table(&asked, &survey.os, console, interrupted)?;
         }
         plan::clashes(&node.plan)?;
-        let membership = known(args, &before, &mut node, console)?;
+        let membership = known(args, survey, &before, &mut node, console)?;
         return Ok((node, membership));
     }
     let Some(hostname) = hostname else {
@@ -168,6 +168,7 @@ fn node(
 /// A card that is of a cluster stays what it is in it; where this computer knows the cluster, its inventory follows.
 fn known(
     args: &ConfigureArgs,
+    survey: &Survey,
     before: &NodeFiles,
     after: &mut NodeFiles,
     console: &Console,
@@ -197,6 +198,12 @@ fn known(
         }
         return Ok(Membership::None);
     };
+    if !survey.launched
+        && let Some(note) = renaming.put_back(before, after)
+    {
+        console.warn(&note);
+        after.plan.flashed_at = Some(moment::flashing());
+    }
     if after.plan.cluster != old.cluster && renaming.cluster().nodes().len() > 1 {
         console.warn(&format!(
             "the cards of the other nodes of cluster `{}` look for its master where it was: change them as well, by writing them again",
@@ -204,7 +211,7 @@ fn known(
         ));
     }
     // Like any other token: whether it has run out is not a question of reproducible cards.
-    if Renaming::has_old_token(before, Timestamp::now(), asked) {
+    if Renaming::has_old_token(after, Timestamp::now(), asked) {
         let handed_in = args.token.token_file.as_deref().map(plan::read_token).transpose()?;
         let server = args.token.server.as_deref();
         match renaming.renew_token(after, server, handed_in.as_ref(), Timestamp::now()) {

@@ -40,7 +40,9 @@ pub fn run(args: &KubeconfigArgs, console: &Console) -> Result<Exit, Failure> {
     let name = &kubeconfig.name;
     console.result(&format!("{path}: context `{name}` {verb} and selected, valid until {until}"));
     if let Some(backup) = &backup {
-        console.note(&format!("the file as it was: {backup}"));
+        console.note(&format!(
+            "the file as it was, with the keys in it: {backup}; older copies are removed"
+        ));
     }
     (message.path, message.backup) = (Some(path.as_str()), backup.as_deref());
     console.emit(&Message::Kubeconfig(message));

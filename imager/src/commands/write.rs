@@ -16,6 +16,7 @@ use crate::cluster::{Enrolment, Facts};
 use crate::failure::{Exit, Failure};
 use crate::image::{ByteSize, Head, Patch, Rest, WithBoot as _};
 use crate::moment;
+use crate::person::Person;
 use crate::plan::{self, Laptop};
 use crate::progress::Console;
 use crate::progress::json::{Message, Outcome};
@@ -239,6 +240,15 @@ fn finish(
                 card.node().plan.kubernetes.as_ref(),
             );
             console.result(&receipt::describe(&card.target, node, &receipt, ejected));
+            let before = card.target.contents.as_ref();
+            if written.left_bytes > 0
+                && before.is_some_and(|before| before.reaches_behind(written.bytes))
+            {
+                console.warn(&format!(
+                    "{name}: the reader cannot erase: {} behind the image still hold what was there before, such as the keys of an old cluster, until the node writes there",
+                    ByteSize(written.left_bytes).short()
+                ));
+            }
             let outcome = Outcome::Done { receipt: &receipt };
             console.emit(&Message::Result { card: name, node, ok: true, exit: 0, outcome });
             Exit::Done
@@ -252,7 +262,7 @@ fn finish(
 }
 
 pub(super) fn laptop() -> Laptop {
-    Laptop::ask("/".as_ref(), |name| std::env::var(name).ok())
+    Laptop::ask("/".as_ref(), &Person::of_this_process(), |name| std::env::var(name).ok())
 }
 
 /// What holds for all cards is said once.

@@ -3,6 +3,7 @@
 //! An entry is two files: the image, and a record of what it is. The image is renamed into place after it was verified,
 //! and hashed again before it is used: whatever happened to the folder in between, only what was verified is written to
 //! a card. Two runs at once are safe: who downloads an entry holds its lock, the other one downloads without keeping.
+//! The folder is a person's: it is read and written with their rights, also behind sudo.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write as _};
@@ -15,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::http::Validators;
 use super::sha256::Sha256Sum;
+use crate::person::Person;
 
 /// Size of the folder where nothing else is said.
 pub const DEFAULT_LIMIT_BYTES: u64 = 8 << 30;
@@ -30,6 +32,7 @@ const STEP_BYTES: usize = 1 << 20;
 pub struct Cache {
     folder: PathBuf,
     limit_bytes: u64,
+    owner: Person,
 }
 
 /// What is known about an image in the cache.
@@ -51,26 +54,44 @@ pub(super) struct Entry {
     data: PathBuf,
     sum: Sha256Sum,
     record: Record,
+    owner: Person,
 }
 
 impl Cache {
-    /// A cache in `folder`, which is made when it is needed.
-    pub fn new(folder: PathBuf, limit_bytes: u64) -> Self {
-        Self { folder, limit_bytes }
+    /// A cache of a person's in `folder`, which is made when it is needed.
+    pub fn new(folder: PathBuf, limit_bytes: u64, owner: Person) -> Self {
+        Self { folder, limit_bytes, owner }
     }
 
-    /// The cache of this user: PIKUBE_CACHE_DIR, else XDG_CACHE_HOME/pikube, else ~/.cache/pikube.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+    /// The cache of this person: PIKUBE_CACHE_DIR, else XDG_CACHE_HOME/pikube, else ~/.cache/pikube.
+    pub fn from_environment(
+        owner: Person,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
         let get = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let folder = get("PIKUBE_CACHE_DIR")
             .or_else(|| Some(get("XDG_CACHE_HOME")?.join("pikube")))
-            .or_else(|| Some(get("HOME")?.join(".cache/pikube")))?;
-        Some(Self::new(folder, DEFAULT_LIMIT_BYTES))
+            .or_else(|| Some(owner.home()?.join(".cache/pikube")))?;
+        Some(Self::new(folder, DEFAULT_LIMIT_BYTES, owner))
     }
 
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// A small file of the folder.
+    pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let _acting = self.owner.act().ok()?;
+        fs::read(self.folder.join(name)).ok()
+    }
+
+    /// Keeps a small file in the folder. Not to keep it is no reason to complain: it can be fetched again.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.folder.join(name);
+        let (Some(folder), Ok(_acting)) = (path.parent(), self.owner.act()) else { return };
+        let new = path.with_extension(std::process::id().to_string());
+        let written = fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&new, bytes))
+            .and_then(|()| fs::rename(&new, &path));
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
     }
 
     fn images(&self) -> PathBuf {
@@ -85,10 +106,12 @@ impl Cache {
     /// What is there for `url`; not verified yet.
     pub(super) fn lookup(&self, url: &str) -> Option<Entry> {
         let data = self.data(url);
+        let _acting = self.owner.act().ok()?;
         let record: Record =
             serde_json::from_slice(&fs::read(data.with_extension(RECORD)).ok()?).ok()?;
         let sum = record.sha256.parse().ok()?;
-        data.exists().then_some(Entry { data, sum, record })
+        let owner = self.owner.clone();
+        data.exists().then_some(Entry { data, sum, record, owner })
     }
 
     /// Begins an entry of `size_bytes`, where that is known.
@@ -107,6 +130,7 @@ impl Cache {
             return Err(too_large());
         }
         let text = |error: io::Error| format!("{} in `{}`", error, self.folder.display());
+        let _acting = self.owner.act().map_err(text)?;
         fs::create_dir_all(self.images()).map_err(text)?;
         let data = self.data(url);
         let lock = File::create(data.with_extension(LOCK)).map_err(text)?;
@@ -126,8 +150,8 @@ impl Cache {
             size_bytes: 0,
             validators: validators.clone(),
         };
-        let limit_bytes = self.limit_bytes;
-        Ok(Recording { data, partial, file, record, limit_bytes, done: false, _lock: lock })
+        let (limit_bytes, owner) = (self.limit_bytes, self.owner.clone());
+        Ok(Recording { data, partial, file, record, limit_bytes, owner, done: false, _lock: lock })
     }
 
     /// Removes what was not used for the longest time until there is room for `size_bytes`. What cannot be removed is
@@ -187,6 +211,7 @@ impl Entry {
     /// Hashes the image and opens it, or drops it if it is not what the record says. `None` also where it cannot be
     /// read, or when `cancelled`.
     pub(super) fn open(&self, cancelled: &AtomicBool) -> Option<File> {
+        let _acting = self.owner.act().ok()?;
         let mut file = File::open(&self.data).ok()?;
         let mut sum = Sha256::new();
         let mut step = vec![0; STEP_BYTES];
@@ -221,6 +246,7 @@ pub(super) struct Recording {
     file: File,
     record: Record,
     limit_bytes: u64,
+    owner: Person,
     done: bool,
     /// Held until the entry is complete.
     _lock: File,
@@ -247,6 +273,7 @@ impl Recording {
         self.record.sha256 = sum.to_string();
         let text = |error: io::Error| error.to_string();
         let record = serde_json::to_vec_pretty(&self.record).map_err(|error| error.to_string())?;
+        let _acting = self.owner.act().map_err(text)?;
         fs::rename(&self.partial, &self.data).map_err(text)?;
         self.done = true;
         // A crash between the two leaves an image with an old record or none, which is not used.
@@ -256,7 +283,9 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.done
+            && let Ok(_acting) = self.owner.act()
+        {
             let _ = fs::remove_file(&self.partial);
         }
     }
@@ -284,10 +313,14 @@ mod tests {
         tempfile::TempDir::with_prefix("pikube-test-").unwrap()
     }
 
+    fn cache(folder: &Path, limit_bytes: u64) -> Cache {
+        Cache::new(folder.into(), limit_bytes, Person::of_this_process())
+    }
+
     #[test]
     fn what_was_kept_is_found_and_damage_is_dropped() {
         let folder = folder();
-        let cache = Cache::new(folder.path().join("new"), 1000);
+        let cache = cache(&folder.path().join("new"), 1000);
         assert!(cache.lookup("u").is_none());
         keep(&cache, "u", b"image").unwrap();
         assert_eq!(content(&cache, "u").as_deref(), Some(b"image".as_slice()));
@@ -299,7 +332,7 @@ mod tests {
     #[test]
     fn the_oldest_makes_room() {
         let folder = folder();
-        let cache = Cache::new(folder.path().into(), 100);
+        let cache = cache(folder.path(), 100);
         for (age, url) in ["a", "b", "c"].into_iter().enumerate() {
             keep(&cache, url, &[age as u8; 30]).unwrap();
             let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
@@ -316,7 +349,7 @@ mod tests {
     #[test]
     fn an_entry_has_one_writer_and_an_abandoned_one_is_removed() {
         let folder = folder();
-        let cache = Cache::new(folder.path().into(), 1000);
+        let cache = cache(folder.path(), 1000);
         let first = cache.record("u", "u", None, &Validators::default()).unwrap();
         let error = cache.record("u", "u", None, &Validators::default()).unwrap_err();
         assert!(error.contains("another piflash"), "{error}");
@@ -333,7 +366,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told() {
         let folder = folder();
-        let cache = Cache::new(folder.path().into(), 1000);
+        let cache = cache(folder.path(), 1000);
         let mut recording = cache.record("u", "u", None, &Validators::default()).unwrap();
         recording.file = File::options().write(true).open("/dev/full").unwrap();
         let error = recording.write(b"x").unwrap_err();

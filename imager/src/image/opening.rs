@@ -10,6 +10,7 @@ use super::http::Patience;
 use super::location::Location;
 use super::notice::Tell;
 use super::s3::S3;
+use crate::person::Person;
 
 /// What an image has to be.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +68,7 @@ impl Surroundings {
         tell: Tell,
     ) -> Self {
         Self {
-            cache: Cache::from_environment(variable),
+            cache: Cache::from_environment(Person::of_this_process(), variable),
             s3: S3::from_environment(variable),
             patience: Patience::default(),
             cancelled,

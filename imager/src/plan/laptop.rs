@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use pikube_config::values::{locale, person};
 
 use super::locales;
+use crate::person::Person;
 
 /// What this computer is set to; `None` where it does not say, or says something no node can have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,16 +24,9 @@ pub struct Laptop {
 }
 
 impl Laptop {
-    /// Asks the environment and the files under `root` (`/`).
-    pub fn ask(root: &Path, variable: impl Fn(&str) -> Option<String>) -> Self {
+    /// Asks the environment, the files under `root` (`/`) and, with that person's rights, their home folder.
+    pub fn ask(root: &Path, caller: &Person, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let person =
-            set("SUDO_USER").or_else(|| set("USER")).filter(|user| person::user_name(user).is_ok());
-        let home = match set("SUDO_USER") {
-            // sudo may keep root's HOME; passwd(5) knows the caller's.
-            Some(user) => home_of(root, &user),
-            None => set("HOME").map(PathBuf::from),
-        };
         Self {
             timezone: iana_time_zone::get_timezone()
                 .ok()
@@ -44,18 +38,10 @@ impl Laptop {
             keyboard: fs::read_to_string(root.join("etc/default/keyboard"))
                 .ok()
                 .and_then(|text| keyboard(&text)),
-            user: person,
-            ssh_keys: home.map(|home| public_keys(&home.join(".ssh"))).unwrap_or_default(),
+            user: caller.name().filter(|user| person::user_name(user).is_ok()).map(str::to_owned),
+            ssh_keys: public_keys(caller),
         }
     }
-}
-
-pub(crate) fn home_of(root: &Path, user: &str) -> Option<PathBuf> {
-    let passwd = fs::read_to_string(root.join("etc/passwd")).ok()?;
-    passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        (fields.first() == Some(&user)).then(|| fields.get(5).map(PathBuf::from))?
-    })
 }
 
 /// glibc writes `utf8` as well as `UTF-8`; the node's files want the latter.
@@ -86,7 +72,9 @@ fn keyboard(text: &str) -> Option<String> {
     locale::keyboard(&name).is_ok().then_some(name)
 }
 
-fn public_keys(folder: &Path) -> Vec<String> {
+fn public_keys(caller: &Person) -> Vec<String> {
+    let (Some(home), Ok(_acting)) = (caller.home(), caller.act()) else { return Vec::new() };
+    let folder = home.join(".ssh");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
@@ -102,6 +90,8 @@ fn public_keys(folder: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::{Gid, Uid};
+
     use super::*;
 
     const KEY: &str =
@@ -126,14 +116,19 @@ mod tests {
             "XKBMODEL=\"pc105\"\nXKBLAYOUT=\"de,us\"\nXKBVARIANT=\"nodeadkeys,\"\n",
         )
         .unwrap();
+        // Somebody may act for themselves, with root's rights or without.
+        let (uid, gid) = (Uid::effective(), Gid::effective());
         let environment = |name: &str| match name {
             "SUDO_USER" => Some("jean".to_owned()),
+            "SUDO_UID" => Some(uid.to_string()),
+            "SUDO_GID" => Some(gid.to_string()),
             "USER" => Some("root".to_owned()),
             "HOME" => Some("/root".to_owned()),
             "LANG" => Some("fr_FR.utf8".to_owned()),
             _ => None,
         };
-        let laptop = Laptop::ask(root.path(), environment);
+        let caller = Person::ask(root.path(), Uid::from_raw(0), environment);
+        let laptop = Laptop::ask(root.path(), &caller, environment);
         assert_eq!(laptop.user.as_deref(), Some("jean"));
         assert_eq!(laptop.ssh_keys, [KEY]);
         assert_eq!(laptop.keyboard.as_deref(), Some("de:nodeadkeys"));
@@ -148,7 +143,8 @@ mod tests {
             "LANG" => Some("C".to_owned()),
             _ => None,
         };
-        let laptop = Laptop::ask(root.path(), environment);
+        let caller = Person::ask(root.path(), Uid::effective(), environment);
+        let laptop = Laptop::ask(root.path(), &caller, environment);
         assert_eq!((laptop.user, laptop.locale, laptop.keyboard), (None, None, None));
         assert!(laptop.ssh_keys.is_empty());
     }

@@ -25,7 +25,6 @@ pub use changed::changed;
 pub use hostnames::{expand as host_names, expand_all as host_names_of};
 pub use kubernetes::{KubernetesSettings, clashes, kubernetes};
 pub use laptop::Laptop;
-pub(crate) use laptop::home_of;
 pub use login::{Password, read_key_files, read_passphrase, read_password, read_token};
 pub(crate) use network::static_addresses;
 pub use network::{NetworkSettings, split_addresses};

@@ -17,6 +17,7 @@ use piflash::image::http::Patience;
 use piflash::image::{
     self, Cache, Error, Expected, Location, Notice, S3, Sha256Sum, Surroundings, Wanted,
 };
+use piflash::person::Person;
 use tempfile::TempDir;
 
 /// A whole image, which nobody wants to see in the message of a failed test.
@@ -47,7 +48,11 @@ impl World {
         let told: Arc<Mutex<Vec<Notice>>> = Arc::default();
         let taking = told.clone();
         let surroundings = Surroundings {
-            cache: Some(Cache::new(folder.path().join("cache"), 1 << 30)),
+            cache: Some(Cache::new(
+                folder.path().join("cache"),
+                1 << 30,
+                Person::of_this_process(),
+            )),
             s3: S3::from_environment(|_| None),
             patience: Patience {
                 connect: Duration::from_secs(20),
