@@ -53,6 +53,8 @@ fn the_start_is_written_last_and_after_everything_was_read_back() {
     let bytes = card.bytes();
     assert!(bytes[source.image.len()..at as usize].iter().all(|byte| *byte == 0));
     assert!(bytes[at as usize..20 * MIB - 33 * 512].iter().all(|byte| *byte == OLD));
+    // This device cannot erase, and that is known.
+    assert_eq!(written.left_bytes, 20 * MIB as u64 - at);
 }
 
 #[test]

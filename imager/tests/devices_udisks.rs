@@ -159,3 +159,19 @@ fn udisks_opens_what_the_user_may_not() {
     assert!(stderr.contains("it holds LVM data"), "{stderr}");
     assert!(desktop.card() == before, "nothing was written");
 }
+
+#[test]
+fn a_card_that_is_exchanged_while_a_password_is_typed_is_not_written() {
+    let Some(mut desktop) = Desktop::new() else { return };
+    let image = TestImage::raspberry_pi_os_trixie(Fat::ThirtyTwo);
+    desktop.start_udisks();
+    // As large, and as empty for somebody who may not read it.
+    let other = desktop.path("pikube-test-other");
+    fs::File::create(&other).unwrap().set_len(400 << 20).unwrap();
+    fs::write(desktop.path("log.swap"), other.display().to_string()).unwrap();
+    let output = desktop.write(&image);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains(&desktop.card) && stderr.contains("sequence number"), "{stderr}");
+    assert!(fs::read(&other).unwrap().iter().all(|byte| *byte == 0), "nothing was written");
+}

@@ -80,6 +80,18 @@ impl Contents {
         Some(Contents::Partitions { scheme: table.scheme, partitions })
     }
 
+    /// Whether an earlier system has data behind the first `bytes` of the card, as far as its table says.
+    pub fn reaches_behind(&self, bytes: u64) -> bool {
+        match self {
+            Contents::Empty => false,
+            Contents::Whole(_) | Contents::Unrecognised => true,
+            Contents::Partitions { partitions, .. } => partitions.iter().any(|on_card| {
+                let partition = on_card.partition;
+                partition.offset_bytes.saturating_add(partition.size_bytes) > bytes
+            }),
+        }
+    }
+
     /// Pieces of something larger, or locked: number of the partition, and what it is.
     pub fn members(&self) -> Vec<(Option<u32>, &FileSystem)> {
         let found: Vec<(Option<u32>, &FileSystem)> = match self {

@@ -39,6 +39,14 @@ pub trait Destination: Send {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Gives up a run of whole sectors that nobody reads again: zeros, or at least a discard.
+    ///
+    /// # Errors
+    /// The device can do neither.
+    fn forget_at(&mut self, _offset: u64, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The open card, for io_uring(7); `None` where writes have to come through
     /// [`write_at`](Destination::write_at).
     fn queue(&self) -> Option<std::fs::File> {

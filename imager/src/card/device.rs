@@ -10,10 +10,10 @@ use nix::fcntl::{FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, posix_fad
 
 use super::destination::Destination;
 use super::error::{Error, Result};
-use super::guard::{Kind, Request, Target, check, refuse_unseen};
+use super::guard::{Kind, Request, Target, changed, check, refuse_other_contents};
 use super::ioctl;
 use super::refusal::Refusal;
-use super::sysfs::DeviceNumber;
+use super::sysfs::{DeviceNumber, SysBlock};
 use super::system::System;
 use super::udisks;
 use crate::image::{ByteSize, FileIdentity, SECTOR_BYTES};
@@ -51,7 +51,7 @@ pub fn open(system: &System, target: &Target) -> Result<Device> {
     refuse_if_changed(target, &now)?;
     Target { forced: target.forced, ..now }.refuse_doubts()?;
     match target.kind {
-        Kind::Block => open_block(target),
+        Kind::Block => open_block(system, target),
         Kind::File => open_file(target, OpenOptions::new().read(true).write(true)),
         Kind::NewFile => {
             // It will hold keys.
@@ -80,22 +80,7 @@ pub(super) fn refuse_if_changed(before: &Target, now: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a card of which a fact differs, or is known now and was not before.
-fn changed<T: PartialEq + std::fmt::Display>(
-    target: &Target,
-    what: &'static str,
-    before: Option<T>,
-    now: Option<T>,
-) -> Result<()> {
-    if before == now {
-        return Ok(());
-    }
-    let words = |fact: Option<T>| fact.map_or("unknown".into(), |fact| fact.to_string());
-    let (before, now) = (words(before), words(now));
-    Err(Refusal::Changed { path: target.path.clone(), what, before, now }.into())
-}
-
-fn open_block(target: &Target) -> Result<Device> {
+fn open_block(system: &System, target: &Target) -> Result<Device> {
     let path = || target.path.clone();
     let flags = OFlag::O_EXCL | OFlag::O_DIRECT | OFlag::O_CLOEXEC;
     let opened = OpenOptions::new()
@@ -127,13 +112,21 @@ fn open_block(target: &Target) -> Result<Device> {
     if sector_bytes != SECTOR_BYTES {
         return Err(Refusal::SectorSize { path: path(), sector_bytes }.into());
     }
-    refuse_unseen(target, &file, bytes)?;
     // What was cached before is of no use now, and would be taken for the card's content later. Who is not root may
     // not drop it; direct reads and writes do that, place by place.
     match ioctl::drop_cache(&file) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         dropped => dropped.map_err(failed)?,
     }
+    // udisks2 may have waited minutes for a password. What was opened is looked at itself, not by its name: nobody can
+    // exchange it from here on without an error of the device.
+    let sequence = ioctl::disk_sequence(&file);
+    if sequence.is_some() {
+        changed(target, "sequence number", target.disk_sequence, sequence)?;
+    }
+    let serial = SysBlock::find(system, device).and_then(|disk| disk.serial());
+    changed(target, "serial number", target.serial.as_ref(), serial.as_ref())?;
+    refuse_other_contents(target, &file, bytes)?;
     let zeroes = zeroes(device);
     Ok(Device { file, path: path(), is_block: true, size_bytes, direct: None, zeroes, made: None })
 }
@@ -238,6 +231,15 @@ impl Destination for Device {
         // A device that refuses once is not asked again.
         self.zeroes = zeroed.is_ok();
         zeroed
+    }
+
+    fn forget_at(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        match (self.is_block, self.zeroes) {
+            // In a file, what lies behind the image is not ours.
+            (false, _) => Ok(()),
+            (true, true) => self.zero_at(offset, len),
+            (true, false) => ioctl::discard(&self.file, offset, len),
+        }
     }
 
     fn queue(&self) -> Option<File> {

@@ -173,22 +173,48 @@ pub fn check(system: &System, path: &Path, request: &Request) -> Result<Target> 
     Err(Refusal::NotADevice { path: path.to_owned(), what }.into())
 }
 
-/// Refuses an open card for what is on it, where that could not be read before: only who may write a card can read it.
+/// Refuses an open card that is another than the one that was looked at, or, where only who may write a card can read
+/// it, for what is on it.
 ///
 /// # Errors
-/// [`Refusal::Doubtful`], which [`Target::force`] overrules; reading the card.
-pub(super) fn refuse_unseen(target: &Target, file: &fs::File, size_bytes: u64) -> Result<()> {
-    if target.forced || target.contents.is_some() {
-        return Ok(());
-    }
+/// [`Refusal::Changed`]; [`Refusal::Doubtful`], which [`Target::force`] overrules; reading the card.
+pub(super) fn refuse_other_contents(
+    target: &Target,
+    file: &fs::File,
+    size_bytes: u64,
+) -> Result<()> {
     let failed = |error: Errno| Error::io("reading card", &target.path, error.into());
     // Direct reads want aligned memory; these few need not be direct.
     let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL).map_err(failed)?);
     fcntl(file, FcntlArg::F_SETFL(flags - OFlag::O_DIRECT)).map_err(failed)?;
     let contents = Contents::of(file, size_bytes);
     fcntl(file, FcntlArg::F_SETFL(flags)).map_err(failed)?;
+    if target.contents.is_some() {
+        return changed(target, "content", target.contents.as_ref(), contents.as_ref());
+    }
+    if target.forced {
+        return Ok(());
+    }
     let doubts = doubt::of_contents(contents.as_ref());
     Target { doubts, ..target.clone() }.refuse_doubts()
+}
+
+/// Refuses a card of which a fact differs, or is known now and was not before.
+///
+/// # Errors
+/// [`Refusal::Changed`].
+pub(super) fn changed<T: PartialEq + std::fmt::Display>(
+    target: &Target,
+    what: &'static str,
+    before: Option<T>,
+    now: Option<T>,
+) -> Result<()> {
+    if before == now {
+        return Ok(());
+    }
+    let words = |fact: Option<T>| fact.map_or("unknown".into(), |fact| fact.to_string());
+    let (before, now) = (words(before), words(now));
+    Err(Refusal::Changed { path: target.path.clone(), what, before, now }.into())
 }
 
 /// A path that does not exist: a file to be made, unless it is among the devices.

@@ -14,7 +14,9 @@ mod raw {
     // linux/cdrom.h; disks that can be taken out answer to it as well.
     nix::ioctl_none_bad!(cdrom_eject, 0x5309);
     nix::ioctl_read_bad!(blk_ssz_get, nix::request_code_none!(0x12, 104), c_int);
+    nix::ioctl_write_ptr_bad!(blk_discard, nix::request_code_none!(0x12, 119), [u64; 2]);
     nix::ioctl_write_ptr_bad!(blk_zeroout, nix::request_code_none!(0x12, 127), [u64; 2]);
+    nix::ioctl_read!(blk_get_diskseq, 0x12, 128, u64);
     // The request code has size_t in it; the kernel always stores 64 bits, also for a 32-bit caller.
     nix::ioctl_read_bad!(
         blk_get_size64,
@@ -29,6 +31,15 @@ pub(super) fn size_bytes(device: &File) -> io::Result<u64> {
     let mut size = 0;
     unsafe { raw::blk_get_size64(device.as_raw_fd(), &raw mut size) }?;
     Ok(size)
+}
+
+/// Number of the medium that is in the device, which no other gets until the computer starts again (`BLKGETDISKSEQ`);
+/// `None` where the kernel is older than 5.15.
+#[allow(unsafe_code)] // the pointer is to a live u64, which is what the kernel stores
+pub(super) fn disk_sequence(device: &File) -> Option<u64> {
+    let mut sequence = 0;
+    unsafe { raw::blk_get_diskseq(device.as_raw_fd(), &raw mut sequence) }.ok()?;
+    Some(sequence)
 }
 
 /// Logical sector size in bytes (`BLKSSZGET`).
@@ -59,6 +70,14 @@ pub(super) fn drop_cache(device: &File) -> io::Result<()> {
 pub(super) fn zero_out(device: &File, offset: u64, len: u64) -> io::Result<()> {
     let range = [offset, len];
     unsafe { raw::blk_zeroout(device.as_raw_fd(), &raw const range) }?;
+    Ok(())
+}
+
+/// Tells the device that nobody wants a run of whole sectors any more (`BLKDISCARD`).
+#[allow(unsafe_code)] // the pointer is to a live array, which the kernel only reads
+pub(super) fn discard(device: &File, offset: u64, len: u64) -> io::Result<()> {
+    let range = [offset, len];
+    unsafe { raw::blk_discard(device.as_raw_fd(), &raw const range) }?;
     Ok(())
 }
 

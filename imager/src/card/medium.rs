@@ -108,6 +108,11 @@ impl Medium {
         self.destination.announce();
     }
 
+    /// Gives up a range that nobody reads again; whether the device can.
+    pub(super) fn forget(&mut self, range: Range<u64>) -> bool {
+        self.destination.forget_at(range.start, range.end - range.start).is_ok()
+    }
+
     /// Zeros `len` bytes at the start or at the end of the card.
     pub(super) fn put_zeros(&mut self, offset: u64, len: usize) -> Result<()> {
         self.put(offset, &AlignedBuffer::new(len))

@@ -22,6 +22,8 @@ const START_BYTES: u64 = 1 << 20;
 const BACKUP_TABLE_BYTES: u64 = 33 * SECTOR_BYTES;
 /// The last of the last: the sector with the partition table and its surroundings.
 const TABLE_BYTES: u64 = 4096;
+/// What is given up between two looks at the cancellation flag.
+const FORGET_BYTES: u64 = 1 << 30;
 /// What has gathered before it is synced and read back while the decoder is the slower of the two.
 const EARLY_BYTES: u64 = 64 << 20;
 
@@ -107,9 +109,27 @@ impl<'a> OneCard<'a> {
         let verified = self.shared.options.verify;
         let verify_seconds = verified.then(|| verify.elapsed().as_secs_f64());
         self.check_cancelled()?;
+        let left_bytes = self.forget_rest(image_bytes)?;
         self.finish()?;
         let seconds = begin.elapsed().as_secs_f64();
-        Ok(Written { bytes: image_bytes, verified, seconds, write_seconds, verify_seconds })
+        let bytes = image_bytes;
+        Ok(Written { bytes, left_bytes, verified, seconds, write_seconds, verify_seconds })
+    }
+
+    /// Gives up what an earlier system left behind the image: a used card may have been a control plane's, with its
+    /// cluster's keys. How much of it stays, since the device cannot.
+    fn forget_rest(&mut self, image_bytes: u64) -> Result<u64> {
+        let Some(card_bytes) = self.medium.size_bytes() else { return Ok(0) };
+        let mut at = image_bytes.next_multiple_of(SECTOR_BYTES);
+        while at < card_bytes {
+            self.check_cancelled()?;
+            let end = card_bytes.min(at + FORGET_BYTES);
+            if !self.medium.forget(at..end) {
+                return Ok(card_bytes - at);
+            }
+            at = end;
+        }
+        Ok(0)
     }
 
     /// The guard has done this already; a caller that did not ask it shall not find out half-way.

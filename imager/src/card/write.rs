@@ -44,6 +44,8 @@ impl Default for Options {
 pub struct Written {
     /// Size of the image, all of which is on the card.
     pub bytes: u64,
+    /// Bytes behind the image that still hold what the card held before, as the device can neither zero nor discard.
+    pub left_bytes: u64,
     /// Whether what was written was read back and compared.
     pub verified: bool,
     /// Seconds from start to end.
@@ -67,6 +69,8 @@ pub struct Written {
 /// Where decoding is slower than the card, what has been written and synced is read back meanwhile. What is found good
 /// so is looked at once more at the end, at one place of every 4 MiB, since a card that has less capacity than it says
 /// overwrites what it already has. Such a card is looked for before the long write, too.
+///
+/// What a block device holds behind the image is zeroed or discarded by the device, where it can.
 ///
 /// A card that fails does so alone. `cancelled` is looked at between chunks and not any more when a card is being
 /// made bootable.

@@ -82,6 +82,7 @@ mod tests {
         target.path = "/dev/sdb".into();
         let written = Written {
             bytes: 2_000_000_000,
+            left_bytes: 0,
             verified: true,
             seconds: 20.0,
             write_seconds: 12.0,

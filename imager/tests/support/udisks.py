@@ -1,6 +1,10 @@
-"""A udisks2 that has one block device: `udisks.py DEVICE LOG`. Writes what it was asked for into LOG."""
+"""A udisks2 that has one block device: `udisks.py DEVICE LOG`. Writes what it was asked for into LOG.
+
+While it asks for a password, somebody may exchange the card: for the file that LOG.swap names.
+"""
 
 import os
+import subprocess
 import sys
 
 import dbus
@@ -28,6 +32,10 @@ class Block(dbus.service.Object):
     def OpenDevice(self, mode, options):
         flags = int(options.get("flags", 0))
         log(f"{mode} excl={bool(flags & os.O_EXCL)} direct={bool(flags & os.O_DIRECT)}")
+        if os.path.exists(LOG + ".swap"):
+            with open(LOG + ".swap") as file:
+                subprocess.run(["losetup", "--detach", DEVICE], check=True)
+                subprocess.run(["losetup", DEVICE, file.read()], check=True)
         try:
             fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC | flags)
         except OSError as error:
