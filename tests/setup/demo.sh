@@ -32,6 +32,8 @@ if [ ${#beside[@]} -gt 0 ]; then
     fi
 fi
 beside=()
-trap - EXIT
+# Interrupted half-way, the demonstration leaves nothing of its card, some gigabytes, behind.
+scratch=$(mktemp -d --tmpdir pikube-test-demo.XXXXXX)
+trap 'rm -rf "$scratch"' EXIT
 echo
-PIKUBE_PIFLASH=$PWD/${CARGO_TARGET_DIR:-target}/debug/piflash target/debug/demo
+TMPDIR=$scratch PIKUBE_PIFLASH=$PWD/${CARGO_TARGET_DIR:-target}/debug/piflash target/debug/demo
