@@ -8,7 +8,7 @@ use crate::host::{Host, Job};
 use crate::journal::{Event, Journal};
 use crate::plan::Context;
 use crate::report::Reporter;
-use crate::step::{Check, LOOK_AT_THE_JOURNAL, Notes, Step, Stop};
+use crate::step::{Check, Class, LOOK_AT_THE_JOURNAL, Notes, Step, Stop};
 
 /// How long between two looks at a command that runs beside the steps.
 const JOB_PAUSE: Duration = Duration::from_millis(200);
@@ -19,10 +19,30 @@ const BESIDE: &str = "the part that was begun beside other steps ends";
 /// node changes when it likes, and on a busy node others are at work too.
 const MOST_UNDONE: u32 = 5;
 
+/// How often a step that nothing needs may wait for something before the run goes on without it.
+const MOST_WAITS: u32 = 5;
+
 /// How a step ended well.
 enum Outcome {
     Satisfied,
     Applied(Notes),
+}
+
+/// How often a step has been tried in vain.
+#[derive(Default)]
+struct Tries {
+    /// It waited for something.
+    waits: u32,
+    /// It was applied and needed nevertheless, in a row.
+    undone: u32,
+}
+
+/// How one of these tries ended.
+enum Tried {
+    Settled,
+    Waits,
+    /// As it stands a further try is useless; the seconds that this one took.
+    Failed(Stop, f64),
 }
 
 /// How an attempt ended otherwise.
@@ -58,10 +78,16 @@ impl Engine<'_> {
     /// Always a [`Stop::Person`], which the reporter has told already.
     pub fn run(&mut self, steps: &[Step]) -> Result<(), Stop> {
         let Some((last, before)) = steps.split_last() else { return Ok(()) };
-        for step in before {
-            self.wait_for_ahead(step)?;
-            self.take(step)?;
-            self.begin_ahead(step, before);
+        // Steps of one class that stand together do not wait for one another where the class says so.
+        let together = |one: &Step, next: &Step| [one.class, next.class] == [Class::Access; 2];
+        for group in before.chunk_by(together) {
+            for step in group {
+                self.wait_for_ahead(step)?;
+            }
+            self.take(group)?;
+            for step in group {
+                self.begin_ahead(step, before);
+            }
         }
         self.finish(last)
     }
@@ -114,36 +140,76 @@ impl Engine<'_> {
         }
     }
 
-    /// One step, as often as it takes.
-    fn take(&mut self, step: &Step) -> Result<(), Stop> {
-        let (mut attempt, mut undone) = (0, 0);
-        loop {
-            let began = self.host.elapsed();
-            let result = self.attempt(step);
-            let seconds = (self.host.elapsed() - began).as_secs_f64();
-            let what = match result {
-                Ok(outcome) => return self.settle(step, outcome, seconds),
-                Err(Setback::Stop(Stop::Again(what))) => {
-                    undone = 0;
-                    self.note_waiting(step, &what, seconds)?;
-                    what
-                }
-                Err(Setback::Stop(stop)) => return Err(self.stop(step, stop, seconds)),
-                Err(Setback::Undone(why)) => {
-                    undone += 1;
-                    let what = format!("applying `{}`: still needed afterwards: {why}", step.id);
-                    if undone == MOST_UNDONE {
-                        let stop = Stop::person(what, LOOK_AT_THE_JOURNAL);
-                        return Err(self.stop(step, stop, seconds));
+    /// Steps that do not wait for one another, each as often as it takes.
+    fn take(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        let mut open: Vec<(&Step, Tries)> =
+            steps.iter().map(|step| (step, Tries::default())).collect();
+        let mut failed = Vec::new();
+        for round in 0.. {
+            let mut waiting = Vec::new();
+            for (step, mut tries) in open {
+                let (stop, seconds) = match self.try_once(step, &mut tries)? {
+                    Tried::Settled => continue,
+                    Tried::Waits => {
+                        waiting.push((step, tries));
+                        continue;
                     }
-                    what
+                    Tried::Failed(stop, seconds) => (stop, seconds),
+                };
+                if step.class == Class::Essential {
+                    return Err(self.stop(step, stop, seconds));
                 }
-            };
-            let total = self.journal.seconds(step.id);
-            self.reporter.step(step.id, StepState::Waiting, Some(what), Some(total));
-            self.host.sleep(backoff(attempt, self.host.random()));
-            attempt += 1;
+                self.pass_over(step, &stop, seconds);
+                if step.class == Class::Access {
+                    failed.push((step, stop));
+                }
+            }
+            if waiting.is_empty() {
+                break;
+            }
+            open = waiting;
+            self.host.sleep(backoff(round, self.host.random()));
         }
+        // The first one last: it is what the report is headed with.
+        let mut first = None;
+        for (step, stop) in failed.into_iter().rev() {
+            first = Some(self.stop(step, stop, 0.0));
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    /// One step, once.
+    fn try_once(&mut self, step: &Step, tries: &mut Tries) -> Result<Tried, Stop> {
+        let began = self.host.elapsed();
+        let result = self.attempt(step);
+        let seconds = (self.host.elapsed() - began).as_secs_f64();
+        let what = match result {
+            Ok(outcome) => {
+                self.settle(step, outcome, seconds)?;
+                return Ok(Tried::Settled);
+            }
+            Err(Setback::Stop(Stop::Again(what))) => {
+                tries.undone = 0;
+                tries.waits += 1;
+                if step.class == Class::Comfort && tries.waits == MOST_WAITS {
+                    return Ok(Tried::Failed(Stop::person(what, LOOK_AT_THE_JOURNAL), seconds));
+                }
+                self.note_waiting(step, &what, seconds)?;
+                what
+            }
+            Err(Setback::Stop(stop)) => return Ok(Tried::Failed(stop, seconds)),
+            Err(Setback::Undone(why)) => {
+                tries.undone += 1;
+                let what = format!("applying `{}`: still needed afterwards: {why}", step.id);
+                if tries.undone == MOST_UNDONE {
+                    return Ok(Tried::Failed(Stop::person(what, LOOK_AT_THE_JOURNAL), seconds));
+                }
+                what
+            }
+        };
+        let total = self.journal.seconds(step.id);
+        self.reporter.step(step.id, StepState::Waiting, Some(what), Some(total));
+        Ok(Tried::Waits)
     }
 
     fn attempt(&mut self, step: &Step) -> Result<Outcome, Setback> {
@@ -186,7 +252,7 @@ impl Engine<'_> {
         };
         if let Outcome::Applied(notes) = outcome {
             for note in notes {
-                self.reporter.warn(&format!("`{}`: {note}", step.id));
+                self.reporter.note(&format!("`{}`: {note}", step.id));
             }
         }
         if event == Event::Applied || !self.journal.was_settled(step.id) {
@@ -211,20 +277,29 @@ impl Engine<'_> {
         self.note(step, Event::Waiting, seconds, Some(what))
     }
 
-    /// Tells everybody that a person must act; a journal that cannot be written does not hide the first error.
+    /// Tells everybody that a person must act.
     fn stop(&mut self, step: &Step, stop: Stop, seconds: f64) -> Stop {
-        let (what, help) = match &stop {
-            Stop::Again(what) => (what.as_str(), LOOK_AT_THE_JOURNAL),
-            Stop::Person { what, help } => (what.as_str(), help.as_str()),
-        };
+        let (what, help) = told(&stop);
+        self.note_failure(step, what, seconds);
+        self.reporter.fail(Some(step.id), what, help);
+        stop
+    }
+
+    /// Tells everybody that a step cannot be done and that others are taken nevertheless.
+    fn pass_over(&mut self, step: &Step, stop: &Stop, seconds: f64) {
+        let (what, help) = told(stop);
+        self.note_failure(step, what, seconds);
+        self.reporter.pass_over(step.id, what, help);
+    }
+
+    /// A journal that cannot be written does not hide the first error.
+    fn note_failure(&mut self, step: &Step, what: &str, seconds: f64) {
         if !self.is_known(step, Event::Failed, Some(what))
             && let Err(error) =
                 self.journal.note(self.host, step.id, Event::Failed, seconds, Some(what))
         {
             self.reporter.warn(&error.to_string());
         }
-        self.reporter.fail(Some(step.id), what, help);
-        stop
     }
 
     fn note(
@@ -247,6 +322,12 @@ impl Engine<'_> {
     }
 
     fn finish(&mut self, step: &Step) -> Result<(), Stop> {
+        let without = self.reporter.passed_over().join(", ");
+        if !without.is_empty() {
+            // No marker: the next boot takes every step again.
+            self.reporter.done_without(&without);
+            return Ok(());
+        }
         self.note(step, Event::Applied, 0.0, None)?;
         self.reporter.done(step.id);
         self.host.sync();
@@ -263,6 +344,14 @@ impl Engine<'_> {
             }
             Err(stop) => Err(self.stop(step, stop, 0.0)),
         }
+    }
+}
+
+/// What was attempted and why it did not work; what to do about it.
+fn told(stop: &Stop) -> (&str, &str) {
+    match stop {
+        Stop::Again(what) => (what, LOOK_AT_THE_JOURNAL),
+        Stop::Person { what, help } => (what, help),
     }
 }
 

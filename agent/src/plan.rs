@@ -81,6 +81,7 @@ pub fn steps(plan: &FirstbootPlan) -> Vec<Step> {
 mod tests {
     use super::*;
     use crate::host::scripted::{Node, PLAN};
+    use crate::step::Class;
 
     fn ids(text: &str) -> Vec<&'static str> {
         steps(&FirstbootPlan::from_toml(text).unwrap()).iter().map(|step| step.id).collect()
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!(
             ids(bare),
             [
-                "clock", "root", "hostname", "network", "apt", "swap", "cgroups", "kernel",
+                "clock", "hostname", "network", "root", "apt", "swap", "cgroups", "kernel",
                 "scrub", "done"
             ]
         );
@@ -112,6 +113,23 @@ mod tests {
         assert_eq!(all.last(), Some(&"done"));
         let scrub = all.iter().position(|id| *id == "scrub");
         assert_eq!(scrub, Some(all.len() - 2), "secrets go when everything else is in place");
+    }
+
+    #[test]
+    fn nothing_but_the_clock_stands_before_the_ways_to_reach_a_node() {
+        let access = ["hostname", "network", "user", "ssh"];
+        let first: Vec<_> = steps::ALL.iter().take(5).map(|step| step.id).collect();
+        assert_eq!(first[0], "clock");
+        assert_eq!(first[1..], access);
+        for step in steps::ALL {
+            let class = match step.id {
+                id if access.contains(&id) => Class::Access,
+                "clock" | "timezone" | "ntp" | "locale" | "keyboard" | "kubeconfig"
+                | "upgrades" => Class::Comfort,
+                _ => Class::Essential,
+            };
+            assert_eq!(step.class, class, "{}", step.id);
+        }
     }
 
     #[test]

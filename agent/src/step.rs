@@ -14,6 +14,8 @@ pub struct Step {
     pub id: &'static str,
     /// For people: "host name and hosts file".
     pub title: &'static str,
+    /// What becomes of the run where it cannot be done.
+    pub class: Class,
     /// Whether this plan has it at all; what the plan does not set is left as the image has it.
     pub wanted: fn(&FirstbootPlan) -> bool,
     /// Looks at the real state, changes nothing.
@@ -22,6 +24,18 @@ pub struct Step {
     pub apply: fn(&Context, &dyn Host) -> Result<Notes, Stop>,
     /// What can run while the steps before it are taken.
     pub ahead: Option<Ahead>,
+}
+
+/// What becomes of a run where one of its steps cannot be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A person reaches the node by it: network, user, ssh. None of these waits for another one, and the run stops only
+    /// when each of them has had its turn.
+    Access,
+    /// The steps after it need it: the run waits for it, or stops.
+    Essential,
+    /// No step needs it: what does not work is noted, the run goes on, and the next boot tries again.
+    Comfort,
 }
 
 /// A part of a step that takes long and needs nothing of what the steps just before it do: a download. It is started

@@ -26,6 +26,9 @@ pub struct Report {
     /// What a person should do; only with [`RunState::Failed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// What did not work, or was done otherwise, and does not matter enough to stop; one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// When this report was written.
     pub updated_at: Timestamp,
     /// Every step of the plan, in order.
@@ -76,7 +79,7 @@ pub enum StepState {
     Applied,
     /// Was satisfied without doing anything.
     Satisfied,
-    /// A person must act.
+    /// It cannot be done: a person must act, or the node does without.
     Failed,
 }
 
@@ -95,6 +98,9 @@ impl Report {
         let _ = writeln!(text, "{}", self.message);
         if let Some(help) = &self.help {
             let _ = writeln!(text, "help: {help}");
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
         }
         let _ = writeln!(text, "\nagent {}, {:.0}\n", self.agent, self.updated_at);
         for step in &self.steps {
@@ -140,12 +146,15 @@ mod tests {
             state: RunState::Failed,
             message: "what went wrong".into(),
             help: Some("what to do".into()),
+            notes: vec!["what is otherwise".into()],
             updated_at: Timestamp::UNIX_EPOCH,
             steps: vec![step("one", StepState::Applied), step("two", StepState::Failed)],
         };
         let text = report.to_text();
         assert!(
-            text.starts_with("laperouse (master): FAILED\nwhat went wrong\nhelp: what to do\n")
+            text.starts_with(
+                "laperouse (master): FAILED\nwhat went wrong\nhelp: what to do\nnote: what is otherwise\n"
+            )
         );
         assert!(text.contains("1970-01-01T00:00:00Z"), "{text}");
         assert!(!text.contains("one message") && text.contains("two message"), "{text}");

@@ -12,6 +12,7 @@ use crate::plan::Facts;
 const NEVER: Step = Step {
     id: "never",
     title: "never satisfied",
+    class: Class::Essential,
     wanted: |_| true,
     check: |_, _| Ok(Check::Needed("the tide is out".to_owned())),
     apply: |_, _| Ok(vec!["paddled".to_owned()]),
@@ -21,6 +22,7 @@ const NEVER: Step = Step {
 const MARKER: Step = Step {
     id: "done",
     title: "done",
+    class: Class::Essential,
     wanted: |_| true,
     check: |_, host| {
         Ok(if host.exists("/done")? { Check::Satisfied } else { Check::Needed(String::new()) })
@@ -72,6 +74,7 @@ fn what_others_undo_once_is_done_again() {
     const CONTESTED: Step = Step {
         id: "contested",
         title: "contested",
+        class: Class::Essential,
         wanted: |_| true,
         // needed, and still needed after it was applied; needed again, and then it lasts
         check: |_, _| {
@@ -109,6 +112,7 @@ fn what_may_pass_is_tried_again_with_longer_and_longer_pauses() {
     const LATE: Step = Step {
         id: "late",
         title: "late",
+        class: Class::Essential,
         wanted: |_| true,
         check: |_, host: &dyn Look| {
             let needed = Check::Needed("not yet".to_owned());
@@ -142,6 +146,7 @@ fn a_satisfied_step_is_not_applied_and_is_journalled_once() {
     const FINE: Step = Step {
         id: "fine",
         title: "fine",
+        class: Class::Essential,
         wanted: |_| true,
         check: |_, _| Ok(Check::Satisfied),
         apply: |_, _| panic!("applied"),
@@ -190,6 +195,7 @@ fn what_can_run_ahead_is_begun_early_waited_for_and_free_to_fail() {
     const LONG: Step = Step {
         id: "long",
         title: "begun ahead",
+        class: Class::Essential,
         wanted: |_| true,
         check: |_, host| {
             Ok(if host.exists("/far")? { Check::Satisfied } else { Check::Needed("far".into()) })
@@ -207,6 +213,7 @@ fn what_can_run_ahead_is_begun_early_waited_for_and_free_to_fail() {
     const FIRST: Step = Step {
         id: "first",
         title: "first",
+        class: Class::Essential,
         wanted: |_| true,
         check: |_, _| Ok(Check::Satisfied),
         apply: |_, _| Ok(Notes::new()),
@@ -241,4 +248,88 @@ fn what_can_run_ahead_is_begun_early_waited_for_and_free_to_fail() {
         assert_eq!(told, failing);
         assert!(node.exists("/done").unwrap());
     }
+}
+
+const COMFORT: Step = Step { id: "comfort", title: "a comfort", class: Class::Comfort, ..NEVER };
+const LATER: Step = Step {
+    id: "later",
+    title: "later",
+    class: Class::Essential,
+    wanted: |_| true,
+    check: |_, host| {
+        Ok(if host.exists("/later")? { Check::Satisfied } else { Check::Needed(String::new()) })
+    },
+    apply: |_, host| {
+        host.write_plain("/later", b"")?;
+        Ok(vec!["took another way".to_owned()])
+    },
+    ahead: None,
+};
+
+#[test]
+fn a_comfort_that_fails_or_waits_is_noted_and_tried_again_by_the_next_boot() {
+    const WAITS: Step =
+        Step { check: |_, _| Err(Stop::Again("the lock is taken".to_owned())), ..COMFORT };
+    const FAILS: Step =
+        Step { check: |_, _| Err(Stop::person("no such tide", "ask the moon")), ..COMFORT };
+    for (step, what) in [(COMFORT, "the tide is out"), (WAITS, "lock"), (FAILS, "the moon")] {
+        let node = Node::bare();
+        run(&node, &[step, LATER, MARKER]).unwrap();
+        let report = report(&node);
+        assert_eq!(report.state, RunState::Done);
+        assert!(report.message.contains("a comfort") && report.message.contains("next boot"));
+        assert_eq!(report.steps[0].state, StepState::Failed);
+        assert!(report.steps[0].message.as_ref().unwrap().contains(what));
+        assert_eq!(report.notes, ["`later`: took another way"]);
+        assert!(node.exists("/later").unwrap() && !node.exists("/done").unwrap());
+        assert!(node.log.borrow().len() <= 4, "no more than four pauses");
+        let lines = node.get(crate::journal::PATH).lines().count();
+        run(&node, &[step, LATER, MARKER]).unwrap();
+        assert!(node.get(crate::journal::PATH).lines().count() <= lines + 2);
+        run(&node, &[Step { check: |_, _| Ok(Check::Satisfied), ..step }, LATER, MARKER]).unwrap();
+        assert!(node.exists("/done").unwrap());
+    }
+}
+
+#[test]
+fn each_way_to_reach_the_node_has_its_turn_before_a_failure_stops_the_run() {
+    const NETWORK: Step = Step {
+        id: "network",
+        title: "network",
+        class: Class::Access,
+        check: |_, _| Err(Stop::person("no such network", "name another one")),
+        ..LATER
+    };
+    const SSH: Step = Step { id: "ssh", title: "ssh", class: Class::Access, ..LATER };
+    let node = Node::bare();
+    let essential = Step { check: |_, _| panic!("taken"), ..NEVER };
+    let Err(Stop::Person { what, .. }) = run(&node, &[NETWORK, SSH, essential, MARKER]) else {
+        panic!()
+    };
+    assert_eq!(what, "no such network");
+    assert!(node.exists("/later").unwrap(), "ssh");
+    let report = report(&node);
+    assert_eq!((report.state, report.message.as_str()), (RunState::Failed, "no such network"));
+    assert_eq!(report.help.as_deref(), Some("name another one"));
+    let states: Vec<_> = report.steps.iter().map(|step| step.state).collect();
+    assert_eq!(states[..2], [StepState::Failed, StepState::Applied]);
+}
+
+#[test]
+fn one_way_that_waits_does_not_hold_up_another() {
+    const SLOW: Step = Step {
+        id: "slow",
+        title: "slow",
+        class: Class::Access,
+        check: |_, host| {
+            // The other one is there when this one is looked at again.
+            Ok(if host.exists("/later")? { Check::Satisfied } else { Check::Needed(String::new()) })
+        },
+        apply: |_, _| Err(Stop::Again("no cable".to_owned())),
+        ..LATER
+    };
+    let node = Node::bare();
+    run(&node, &[SLOW, Step { class: Class::Access, ..LATER }, MARKER]).unwrap();
+    assert!(node.exists("/done").unwrap());
+    assert_eq!(node.log.borrow().len(), 1, "one pause: {:?}", node.log.borrow());
 }

@@ -37,6 +37,8 @@ pub const TIMEZONE: &str = "/etc/timezone";
 pub const ZONES: &str = "/usr/share/zoneinfo";
 /// NTP servers (timesyncd.conf(5)).
 pub const TIMESYNCD: &str = "/etc/systemd/timesyncd.conf.d/90-pikube.conf";
+/// NTP servers (chrony.conf(5), `sourcedir`), of Debian's and Ubuntu's chrony 4.
+pub const CHRONY: &str = "/etc/chrony/sources.d/90-pikube.sources";
 /// Locales to generate (locale.gen(5)).
 pub const LOCALE_GEN: &str = "/etc/locale.gen";
 /// The system's locale; a link to [`LOCALE_CONF`] on trixie.
@@ -143,7 +145,17 @@ fn time(plan: &FirstbootPlan) -> Vec<File> {
         files.push(when(text(TIMEZONE, format!("{zone}\n")), "where the system has it"));
     }
     if !plan.time.ntp.is_empty() {
-        files.push(text(TIMESYNCD, format!("[Time]\nNTP={}\n", plan.time.ntp.join(" "))));
+        let servers = &plan.time.ntp;
+        files.push(when(
+            text(TIMESYNCD, format!("[Time]\nNTP={}\n", servers.join(" "))),
+            "where systemd-timesyncd is installed",
+        ));
+        // Those of the image stay: for when none of ours answers.
+        let line = |server: &String| format!("server {server} iburst prefer\n");
+        files.push(when(
+            text(CHRONY, servers.iter().map(line).collect::<String>()),
+            "where chrony is installed",
+        ));
     }
     files
 }

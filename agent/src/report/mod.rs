@@ -66,6 +66,7 @@ impl<'a> Reporter<'a> {
             state: RunState::Running,
             message: "begins".to_owned(),
             help: None,
+            notes: Vec::new(),
             updated_at: Timestamp::UNIX_EPOCH,
             steps: Vec::new(),
         };
@@ -150,6 +151,35 @@ impl<'a> Reporter<'a> {
         self.publish();
     }
 
+    /// A step cannot be done, and others are taken nevertheless: the run does not stop with it, or not yet.
+    pub fn pass_over(&mut self, id: &str, what: &str, help: &str) {
+        let Some(step) = self.report.steps.iter_mut().find(|step| step.id == id) else { return };
+        step.state = StepState::Failed;
+        step.message = Some(format!("{what}; help: {help}"));
+        let title = step.title.clone();
+        self.voice.line(Level::Warning, &format!("{title}: {what}"));
+        self.voice.line(Level::Warning, &format!("help: {help}"));
+        self.publish();
+    }
+
+    /// The titles of the steps that were passed over.
+    pub fn passed_over(&self) -> Vec<&str> {
+        let failed = self.report.steps.iter().filter(|step| step.state == StepState::Failed);
+        failed.map(|step| step.title.as_str()).collect()
+    }
+
+    /// Every step is satisfied but these, which the next boot tries again.
+    pub fn done_without(&mut self, titles: &str) {
+        self.report.state = RunState::Done;
+        self.report.message = format!("every step is done but {titles}: the next boot tries again");
+        self.publish();
+        self.voice.line(
+            Level::Warning,
+            &format!("`{}` is ready, {}", self.report.node, self.report.message),
+        );
+        self.voice.status("done");
+    }
+
     /// Every step is satisfied: writes it, says nothing yet, for the marker is not there.
     pub fn done(&mut self, last: &str) {
         if let Some(step) = self.report.steps.iter_mut().find(|step| step.id == last) {
@@ -174,6 +204,15 @@ impl<'a> Reporter<'a> {
     /// Something that did not work and does not matter enough to stop.
     pub fn warn(&self, line: &str) {
         self.voice.line(Level::Warning, line);
+    }
+
+    /// As [`Reporter::warn`], and the report keeps it: a person who does not read the log should know. It is written with
+    /// the next change.
+    pub fn note(&mut self, line: &str) {
+        self.warn(line);
+        if !self.report.notes.iter().any(|known| known == line) {
+            self.report.notes.push(line.to_owned());
+        }
     }
 
     /// As [`Reporter::warn`], once for each text: a FAT that is read-only stays it.

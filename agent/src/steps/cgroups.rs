@@ -4,11 +4,18 @@
 
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "cgroups", title: "memory cgroup", wanted: |_| true, check, apply, ahead: None };
+pub const STEP: Step = Step {
+    id: "cgroups",
+    title: "memory cgroup",
+    class: Class::Essential,
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
 const FLAG: &str = "cgroup_enable=memory";

@@ -4,11 +4,18 @@
 
 use crate::host::{Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "clock", title: "clock floor", wanted: |_| true, check, apply, ahead: None };
+pub const STEP: Step = Step {
+    id: "clock",
+    title: "clock floor",
+    class: Class::Comfort,
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
     let now = host.now();

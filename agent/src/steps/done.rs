@@ -4,11 +4,18 @@ use pikube_config::names;
 
 use crate::host::{Access, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "done", title: "first boot complete", wanted: |_| true, check, apply, ahead: None };
+pub const STEP: Step = Step {
+    id: "done",
+    title: "first boot complete",
+    class: Class::Essential,
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 fn path() -> String {
     format!("{}/{}", names::STATE_DIR, names::DONE)

@@ -4,12 +4,13 @@ use super::{edit, in_place, owed, put, units};
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
 use crate::render::{CLOUD, HOSTNAME, HOSTS, hosts};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "hostname",
     title: "host name and hosts file",
+    class: Class::Access,
     wanted: |_| true,
     check,
     apply,

@@ -9,12 +9,13 @@ use super::routing;
 use super::web::{self, Url};
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "internet",
     title: "way to the packages",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply,

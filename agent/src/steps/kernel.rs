@@ -4,12 +4,13 @@ use super::{in_place, put};
 use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::{MODULE_NAMES, MODULES, SYSCTL, SYSCTLS};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "kernel",
     title: "kernel modules and sysctl",
+    class: Class::Essential,
     wanted: |_| true,
     check,
     apply,

@@ -4,12 +4,13 @@ use super::{edit, owed};
 use crate::host::{Command, Host, Look};
 use crate::plan::Context;
 use crate::render::{KEYBOARD, keyboard_file};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "keyboard",
     title: "keyboard",
+    class: Class::Comfort,
     wanted: |plan| plan.system.keyboard.is_some(),
     check,
     apply,

@@ -1,15 +1,16 @@
 //! The system's locale: generated (locale-gen(8)) and set (locale.conf(5)).
 
-use super::edit;
+use super::{edit, lacking};
 use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::{LOCALE, LOCALE_CONF, LOCALE_GEN, locale_gen, variables};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "locale",
     title: "locale",
+    class: Class::Comfort,
     wanted: |plan| plan.system.locale.is_some(),
     check,
     apply,
@@ -26,6 +27,9 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
     let mut reasons = Vec::new();
     let exists = exists(host, locale)?;
     if exists == Some(false) {
+        if let Some(what) = lack(host, locale)? {
+            return Ok(lacking::check(host, STEP.id, &what)?);
+        }
         reasons.push(format!("`{locale}` is not generated"));
     }
     if !is_kept(host, locale)? {
@@ -43,8 +47,8 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     let Some(locale) = &context.plan.system.locale else { return Ok(Notes::new()) };
     let exists = exists(host, locale)? == Some(true);
-    if !exists {
-        can_generate(host, locale)?;
+    if !exists && let Some(what) = lack(host, locale)? {
+        return Ok(lacking::tell(host, STEP.id, what)?);
     }
     if !is_kept(host, locale)? {
         let now = host.text(LOCALE_GEN)?.unwrap_or_default();
@@ -81,21 +85,17 @@ fn is_kept(host: &dyn Look, locale: &str) -> Result<bool, Error> {
     Ok(locale_gen::has(&host.text(LOCALE_GEN)?.unwrap_or_default(), locale))
 }
 
-fn can_generate(host: &dyn Look, locale: &str) -> Result<(), Stop> {
+/// Why it cannot be generated here. The image's own locale stays then: one that is not there makes programs complain.
+fn lack(host: &dyn Look, locale: &str) -> Result<Option<String>, Error> {
     if !host.exists(GENERATOR)? {
-        return Err(Stop::person(
-            format!("generating the locale `{locale}`: the package `locales` is not installed"),
-            "set `system.locale` to `C.UTF-8`, or use an image that has the package `locales`",
-        ));
+        return Ok(Some(format!(
+            "this system lacks the package `locales`, which makes the locale `{locale}`: the image's own stays"
+        )));
     }
     let supported = host.text(SUPPORTED)?;
-    if supported.is_some_and(|list| !locale_gen::has(&list, locale)) {
-        return Err(Stop::person(
-            format!("generating the locale `{locale}`: it is not in `{SUPPORTED}`"),
-            "set `system.locale` to one of that list, such as `en_GB.UTF-8`",
-        ));
-    }
-    Ok(())
+    Ok(supported
+        .filter(|list| !locale_gen::has(list, locale))
+        .map(|_| format!("the locale `{locale}` is not in `{SUPPORTED}`: the image's own stays")))
 }
 
 /// The files that set it. On trixie `/etc/default/locale` is a link to `/etc/locale.conf`; a link is never written over.

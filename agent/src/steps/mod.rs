@@ -10,6 +10,7 @@ mod hostname;
 mod internet;
 mod kernel;
 mod keyboard;
+mod lacking;
 mod locale;
 mod network;
 mod ntp;
@@ -37,17 +38,18 @@ use crate::host::{Access, Error, Host, Kind, Look};
 use crate::render::File;
 use crate::step::Step;
 
-/// Every step there is; a plan has those that it wants.
+/// Every step there is; a plan has those that it wants. First what a person needs to reach the node, then everything else:
+/// nothing that can be done without stands before network, user and ssh.
 pub const ALL: [Step; 31] = [
     clock::STEP,
+    hostname::STEP,
+    network::STEP,
+    user::STEP,
+    ssh::STEP,
     root::STEP,
     timezone::STEP,
     ntp::STEP,
-    hostname::STEP,
-    network::STEP,
     apt::STEP,
-    user::STEP,
-    ssh::STEP,
     cluster::board::STEP,
     internet::STEP,
     time::STEP,

@@ -4,11 +4,18 @@ use pikube_config::names;
 
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "scrub", title: "secrets scrubbed", wanted: |_| true, check, apply, ahead: None };
+pub const STEP: Step = Step {
+    id: "scrub",
+    title: "secrets scrubbed",
+    class: Class::Essential,
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 /// On the FAT: ours, and the user's password hash for Raspberry Pi OS, under each of its names (userconf-pi).
 const ON_CARD: [&str; 4] = [names::SECRETS, "userconf.txt", "userconf", "failed_userconf.txt"];

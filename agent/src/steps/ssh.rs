@@ -4,11 +4,18 @@ use super::units;
 use super::user::accounts;
 use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "ssh", title: "ssh", wanted: |plan| plan.user.is_some(), check, apply, ahead: None };
+pub const STEP: Step = Step {
+    id: "ssh",
+    title: "ssh",
+    class: Class::Access,
+    wanted: |plan| plan.user.is_some(),
+    check,
+    apply,
+    ahead: None,
+};
 
 const UNIT: &str = "ssh.service";
 /// Ubuntu 22.10 and later start sshd from it; either is fine.

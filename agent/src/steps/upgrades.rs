@@ -5,12 +5,13 @@
 use super::{owed, units};
 use crate::host::{Command, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "upgrades",
     title: "the system's own upgrades",
+    class: Class::Comfort,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply,

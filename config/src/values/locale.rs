@@ -2,6 +2,9 @@
 
 use crate::problem::nearest;
 
+/// Old names of zones with their present ones.
+const ZONES: &str = include_str!("../../zones.txt");
+
 /// An RFC 3339 time in UTC or with an offset.
 ///
 /// # Errors
@@ -29,6 +32,26 @@ pub fn timezone(value: &str) -> Result<(), String> {
             |name| format!("did you mean `{name}`?"),
         );
     Err(format!("`{value}` is not a time zone, {hint}"))
+}
+
+/// What a zone is called now: `America/Los_Angeles` for `US/Pacific`, and any other name itself. The old names are no
+/// longer in the package `tzdata` of Debian 13 and Ubuntu 24.04.
+pub fn present_zone(name: &str) -> &str {
+    old_zones().find(|(old, _)| *old == name).map_or(name, |(_, present)| present)
+}
+
+/// The names under which a system may have a zone, the given one first: a system of before 2022 has `Europe/Kiev` only,
+/// a later one perhaps `Europe/Kyiv` only.
+pub fn zone_names(name: &str) -> impl Iterator<Item = &str> {
+    let present = present_zone(name);
+    let old = old_zones().filter(move |(_, of)| *of == present).map(|(old, _)| old);
+    let others = std::iter::once(present).chain(old).filter(move |other| *other != name);
+    std::iter::once(name).chain(others)
+}
+
+fn old_zones() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = ZONES.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(' '))
 }
 
 /// `ll_CC.UTF-8`, with an optional modifier, or `C.UTF-8`; that it exists is checked on the Pi, which has the list.
@@ -84,6 +107,22 @@ mod tests {
         assert!(timezone("europe/paris").is_err(), "files are case sensitive on the Pi");
         assert!(timezone("").is_err());
         assert!(timezone("../../etc/passwd").is_err());
+    }
+
+    #[test]
+    fn old_names_of_zones_have_a_present_one() {
+        assert_eq!(present_zone("US/Pacific"), "America/Los_Angeles");
+        assert_eq!(present_zone("Europe/Kiev"), "Europe/Kyiv");
+        assert_eq!(present_zone("Europe/Paris"), "Europe/Paris");
+        assert!(old_zones().count() > 100);
+        for (old, present) in old_zones() {
+            assert!(timezone(old).is_ok() && timezone(present).is_ok(), "{old} {present}");
+            assert_eq!(present_zone(present), present, "{old} leads to another old name");
+        }
+        let kyiv: Vec<_> = zone_names("Europe/Kyiv").collect();
+        assert_eq!(kyiv, ["Europe/Kyiv", "Europe/Kiev", "Europe/Uzhgorod", "Europe/Zaporozhye"]);
+        assert!(zone_names("US/Pacific").take(2).eq(["US/Pacific", "America/Los_Angeles"]));
+        assert!(zone_names("Europe/Paris").eq(["Europe/Paris"]));
     }
 
     #[test]

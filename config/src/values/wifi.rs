@@ -31,6 +31,12 @@ pub fn ssid(value: &str) -> Result<(), String> {
     }
 }
 
+/// Whether wpa_supplicant (seen with 2.10) cuts this text although it stands between quotes: it takes a `#` for a
+/// comment where the quotes before it, those of the text among them, come in pairs.
+pub fn is_cut(text: &str) -> bool {
+    text.contains('"') && text.contains('#')
+}
+
 /// A country by its two letters, upper case.
 ///
 /// # Errors

@@ -1,7 +1,8 @@
 //! Names and passwords of wireless networks: every legal one comes through every reader unchanged.
 
 use pikube_agent::render::draft::Draft;
-use pikube_agent::render::network::{WIRELESS, Wanted, is_cut, keyfile, netplan, wpa_supplicant};
+use pikube_agent::render::network::{WIRELESS, Wanted, keyfile, netplan, wpa_supplicant};
+use pikube_config::values::wifi::is_cut;
 use pikube_config::{FirstbootPlan, Secrets, Security, Wifi, WifiNetwork, WifiPassword};
 use pikube_tests::needs::{Missing, or_skip};
 use proptest::prelude::*;

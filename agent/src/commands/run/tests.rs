@@ -220,6 +220,43 @@ fn all_problems_of_a_plan_are_told_at_once_on_the_card() {
     assert_eq!(node.get("/etc/hostname"), "raspberrypi\n");
 }
 
+/// An image that has none of what makes a node comfortable, and a plan that wants all of it.
+#[test]
+fn comfort_that_the_image_lacks_stops_nothing() {
+    let node = Node::pi();
+    for path in ["/usr/sbin/locale-gen", "/lib/systemd/system/systemd-timesyncd.service"] {
+        node.entries.borrow_mut().remove(path);
+    }
+    node.active.borrow_mut().remove("systemd-timesyncd.service");
+    let plan = node.get("/etc/pikube/pikube.toml").replace("Europe/Paris", "US/Pacific");
+    node.put("/etc/pikube/pikube.toml", plan);
+    run_on(&node, &node).unwrap();
+    let report = report(&node, FAT_REPORT);
+    assert_eq!(report.state, RunState::Done);
+    for part in ["US/Pacific", "package `locales`", "chrony"] {
+        assert!(report.notes.iter().any(|note| note.contains(part)), "{part}: {report:#?}");
+    }
+    assert!(node.exists(MARKER).unwrap() && node.active.borrow().contains("ssh.service"));
+}
+
+#[test]
+fn a_refused_login_user_keeps_neither_network_nor_ssh_away_and_stops_the_rest() {
+    let node = Node::pi();
+    let plan = node.get("/etc/pikube/pikube.toml").replace("\"captain\"", "\"games\"");
+    node.put("/etc/pikube/pikube.toml", plan);
+    let games = "games:x:5:60:games:/usr/games:/usr/sbin/nologin\n";
+    node.put("/etc/passwd", format!("{}{games}", node.get("/etc/passwd")));
+    assert!(matches!(run_on(&node, &node), Err(Refusal::Told)));
+    let report = report(&node, FAT_REPORT);
+    assert_eq!(report.state, RunState::Failed);
+    assert!(report.message.contains("`games` is an account of the system"), "{}", report.message);
+    assert!(report.help.unwrap().contains("piflash configure --user"));
+    assert!(node.exists(WIFI).unwrap() && node.active.borrow().contains("ssh.service"));
+    assert!(node.get("/etc/passwd").ends_with(games) && !node.get("/etc/group").contains("games"));
+    assert!(!node.exists("/etc/sudoers.d/010_pikube-games").unwrap());
+    assert_eq!(report.steps.iter().find(|s| s.id == "root").unwrap().state, StepState::Pending);
+}
+
 #[test]
 fn a_plan_that_is_not_there_is_told_too() {
     let node = Node::pi();

@@ -256,13 +256,13 @@ impl Look for Node {
             return Err(Error::NotLive { line });
         }
         self.log.borrow_mut().push(line.clone());
-        if let Some(failure) = self.failing.borrow_mut().iter_mut().find(|f| line.starts_with(&f.0))
-            && failure.3 > 0
-        {
+        let mut failing = self.failing.borrow_mut();
+        if let Some(failure) = failing.iter_mut().find(|f| f.3 > 0 && line.starts_with(&f.0)) {
             failure.3 -= 1;
             let stderr = failure.2.clone();
             return Ok(Answer { status: failure.1, stdout: String::new(), stderr });
         }
+        drop(failing);
         programs::run(self, command)
     }
 
@@ -274,7 +274,10 @@ impl Look for Node {
         let answering = self.answering.borrow();
         let answer =
             answering.get(&to.to_string()).or_else(|| answering.get(&format!(":{}", to.port())));
-        let refused = || Error::Reach { to, source: std::io::Error::from_raw_os_error(111) };
+        // A pod that is there refuses (ECONNREFUSED), one that is cut off says nothing (ETIMEDOUT).
+        let cut_off = self.get("/run/cut-off") == to.ip().to_string();
+        let number = if cut_off { 110 } else { 111 };
+        let refused = || Error::Reach { to, source: std::io::Error::from_raw_os_error(number) };
         answer.cloned().ok_or_else(refused)
     }
 

@@ -79,12 +79,6 @@ fn is_key(password: &str, security: Security) -> bool {
     password.len() == 64 && security != Security::Wpa3
 }
 
-/// Whether wpa_supplicant (seen with 2.10) cuts this text although it stands between quotes: it takes a `#` for a
-/// comment where the quotes before it, those of the text among them, come in pairs.
-pub fn is_cut(text: &str) -> bool {
-    text.contains('"') && text.contains('#')
-}
-
 /// Whether a static address is IPv6.
 fn is_v6(address: &Address) -> bool {
     address.address.contains(':')

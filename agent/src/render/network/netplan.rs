@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 
+use pikube_config::values::wifi::is_cut;
 use pikube_config::{Address, Security, WifiNetwork, wpa_key};
 use zeroize::Zeroizing;
 
-use super::{OURS, Wanted, is_cut, is_v6};
+use super::{OURS, Wanted, is_v6};
 use crate::render::draft::{Draft, Line};
 
 /// After cloud-init's `50-cloud-init.yaml`.

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use pikube_config::values::wifi::is_cut;
 use pikube_config::{Security, WifiNetwork, wpa_key};
 use zeroize::Zeroizing;
 
-use super::{OURS, Wanted, is_cut, is_key};
+use super::{OURS, Wanted, is_key};
 use crate::render::draft::{Draft, Line};
 
 /// Of dhcpcd's hook and of our `wpa-conf` for ifupdown.

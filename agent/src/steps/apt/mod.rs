@@ -6,13 +6,14 @@ use pikube_config::names;
 use crate::host::{Access, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::{APT_PROXY, apt_sources};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use crate::steps::{edit, in_place, put};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "apt",
     title: "package mirror and proxy",
+    class: Class::Essential,
     wanted: |_| true,
     check,
     apply,

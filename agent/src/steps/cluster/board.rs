@@ -5,12 +5,13 @@ use pikube_config::Role;
 
 use crate::host::{Command, Error, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step; it looks, and does nothing.
 pub const STEP: Step = Step {
     id: "board",
     title: "memory, card and user land",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply: |_, _| Ok(Notes::new()),

@@ -10,12 +10,13 @@ use super::address;
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
 use crate::render::{HOSTS, block, kubeadm};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "endpoint",
     title: "address of the control plane",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply,

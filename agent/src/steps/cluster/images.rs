@@ -10,12 +10,13 @@ use crate::host::{Answer, Command, Host, Look};
 use crate::plan::Context;
 use crate::render::runtime::Cri;
 use crate::render::{flannel, kube_vip};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "images",
     title: "container images",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply,

@@ -9,12 +9,13 @@ use super::{endpoint, kubectl, leftovers, member, virtual_ip, words};
 use crate::host::{Access, Command, Host, Look};
 use crate::plan::Context;
 use crate::render::kubeadm;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "init",
     title: "control plane",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some() && plan.node.role == Role::Master,
     check,
     apply,

@@ -9,12 +9,13 @@ use pikube_config::Role;
 use super::{endpoint, init, kubectl, leftovers, member};
 use crate::host::{Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "join",
     title: "place in the cluster",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some() && plan.node.role != Role::Master,
     check,
     apply,

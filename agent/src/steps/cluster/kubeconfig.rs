@@ -5,13 +5,14 @@ use pikube_config::{FirstbootPlan, Role};
 use super::kubectl;
 use crate::host::{Access, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use crate::steps::user::accounts;
 
 /// The step.
 pub const STEP: Step = Step {
     id: "kubeconfig",
     title: "kubectl for the login user",
+    class: Class::Comfort,
     wanted: |plan| {
         plan.kubernetes.is_some() && plan.node.role != Role::Worker && plan.user.is_some()
     },
@@ -29,7 +30,10 @@ struct Place {
 
 fn place(plan: &FirstbootPlan, host: &dyn Look) -> Result<Option<Place>, Stop> {
     let Some(user) = &plan.user else { return Ok(None) };
-    let Some(account) = accounts::account(host, &user.name)? else { return Ok(None) };
+    let account = accounts::account(host, &user.name)?;
+    let Some(account) = account.filter(|account| account.refusal().is_none()) else {
+        return Ok(None);
+    };
     let folder = format!("{}/.kube", account.home);
     Ok(Some(Place { path: format!("{folder}/config"), folder, owner: account.owner }))
 }

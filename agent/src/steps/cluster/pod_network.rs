@@ -8,13 +8,14 @@ use super::{address, kubectl, member};
 use crate::host::{Host, Look};
 use crate::plan::Context;
 use crate::render::flannel;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use crate::steps::download::{self, Failure};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "pod-network",
     title: "network between pods",
+    class: Class::Essential,
     wanted: |plan| {
         plan.node.role == Role::Master
             && plan

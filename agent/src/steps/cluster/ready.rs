@@ -6,12 +6,13 @@ use serde_json::Value;
 use super::{kubectl, member, probe};
 use crate::host::{Access, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "ready",
     title: "node ready, pods connected",
+    class: Class::Essential,
     wanted: |plan| {
         plan.kubernetes
             .as_ref()

@@ -6,13 +6,14 @@ use super::{address, endpoint, member};
 use crate::host::{Access, Host, Look};
 use crate::plan::Context;
 use crate::render::kube_vip;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step. On the master kube-vip is there before, for `kubeadm init` itself calls the endpoint; here it changes over
 /// to the kubeconfig that stays.
 pub const STEP: Step = Step {
     id: "virtual-ip",
     title: "virtual address of the control planes",
+    class: Class::Essential,
     wanted: |plan| {
         plan.kubernetes.is_some()
             && plan.node.role != Role::Worker

@@ -13,7 +13,7 @@ use super::units;
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
 use crate::render::network::Wanted;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use manager::Manager;
 use work::Work;
 
@@ -21,6 +21,7 @@ use work::Work;
 pub const STEP: Step = Step {
     id: "network",
     title: "addresses and Wi-Fi",
+    class: Class::Access,
     wanted: |_| true,
     check,
     apply,

@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::package_manager;
 use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Ahead, Check, Notes, Step, Stop};
+use crate::step::{Ahead, Check, Class, Notes, Step, Stop};
 use choice::Wanted;
 pub use choice::{containerd_help, containerd_problem};
 
@@ -17,6 +17,7 @@ pub use choice::{containerd_help, containerd_problem};
 pub const STEP: Step = Step {
     id: "packages",
     title: "container runtime, kubelet, kubeadm, kubectl",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply,

@@ -6,13 +6,14 @@ use pikube_config::names;
 
 use crate::host::{Access, Command, Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use crate::steps::units;
 
 /// The step.
 pub const STEP: Step = Step {
     id: "root",
     title: "grown root file system",
+    class: Class::Essential,
     wanted: |_| true,
     check,
     apply,

@@ -9,13 +9,14 @@ use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::File;
 use crate::render::runtime::{self as files, Cri};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use pikube_config::{Kubernetes, Runtime};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "runtime",
     title: "container runtime answers",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply,

@@ -11,7 +11,7 @@ use super::{in_place, package_manager, patience, put, upgrades};
 use crate::host::{Access, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::{File, package_sources};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use keys::Ring;
 
 pub use lists::again as refresh;
@@ -20,6 +20,7 @@ pub use lists::again as refresh;
 pub const STEP: Step = Step {
     id: "sources",
     title: "package sources",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some(),
     check,
     apply,

@@ -8,13 +8,14 @@ use pikube_config::Swap;
 use super::units;
 use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use sources::Source;
 
 /// The step.
 pub const STEP: Step = Step {
     id: "swap",
     title: "swap off",
+    class: Class::Essential,
     wanted: |plan| plan.system.swap == Swap::Off,
     check,
     apply,

@@ -43,6 +43,13 @@ pub fn apply(host: &dyn Host, name: &str) -> Result<Account, Stop> {
             "see whether `/etc/passwd` can be written",
         ));
     };
+    // What `useradd` was told to do by the system's own settings (useradd(8), `-D`) is not taken on trust either.
+    if let Some(why) = account.refusal() {
+        return Err(Stop::person(
+            format!("adding the user `{name}`: {why}"),
+            "correct `/etc/login.defs` and `/etc/default/useradd`, remove the account, and reboot",
+        ));
+    }
     if !has_own_group(&account, &groups(host)?) {
         let number = account.owner.1.to_string();
         host.run(&Command::new("groupadd", ["-g", &number, name]))?;

@@ -13,6 +13,43 @@ pub struct Account {
     pub home: String,
 }
 
+/// Numbers of accounts that are made for people (login.defs(5) of Debian, `UID_MIN`, `UID_MAX`). Below are the system's,
+/// above those of `nobody` and of systemd's dynamic users.
+const PEOPLE: std::ops::RangeInclusive<u32> = 1000..=60_000;
+
+impl Account {
+    /// Why it is not a person's, whatever a plan says: to make it a login user would give the program behind it `sudo`, or
+    /// take a folder away from everybody, such as `/`.
+    pub fn refusal(&self) -> Option<String> {
+        let (name, number) = (&self.name, self.owner.0);
+        if !PEOPLE.contains(&number) {
+            return Some(format!("`{name}` is an account of the system, number {number}"));
+        }
+        let below = self.home.strip_prefix("/home/").unwrap_or_default();
+        let mut parts = below.trim_end_matches('/').split('/');
+        let is_folder = parts.all(|part| !["", ".", ".."].contains(&part));
+        (!is_folder).then(|| format!("the home of `{name}` is `{}`, outside `/home`", self.home))
+    }
+}
+
+impl Group {
+    /// Why no login user can have its name: the user's own group would be this one.
+    pub fn refusal(&self) -> Option<String> {
+        let (name, number) = (&self.name, self.number);
+        (!PEOPLE.contains(&number))
+            .then(|| format!("`{name}` is a group of the system, number {number}"))
+    }
+}
+
+/// Why this name cannot be a login user's on this system.
+pub fn refusal(host: &dyn Look, name: &str) -> Result<Option<String>, Error> {
+    if let Some(account) = account(host, name)? {
+        return Ok(account.refusal());
+    }
+    let group = groups(host)?.into_iter().find(|group| group.name == name);
+    Ok(group.and_then(|group| group.refusal()))
+}
+
 /// One line of group(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {

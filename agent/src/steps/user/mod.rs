@@ -10,12 +10,13 @@ mod sudo;
 use super::units;
 use crate::host::{Error, Host, Look};
 use crate::plan::Context;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "user",
     title: "login user",
+    class: Class::Access,
     wanted: |plan| plan.user.is_some(),
     check,
     apply,
@@ -25,6 +26,7 @@ pub const STEP: Step = Step {
 fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
     let Some(user) = &context.plan.user else { return Ok(Check::Satisfied) };
     let name = &user.name;
+    allow(host, name)?;
     let Some(account) = accounts::account(host, name)? else {
         return Ok(Check::Needed(format!("there is no user `{name}`")));
     };
@@ -38,6 +40,7 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     let Some(user) = &context.plan.user else { return Ok(Notes::new()) };
     let name = &user.name;
+    allow(host, name)?;
     if is_being_configured(context, host)? {
         return Err(Stop::Again(
             "`userconfig.service` is setting up the login user of Raspberry Pi OS".to_owned(),
@@ -47,6 +50,15 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     password::apply(context, host, name)?;
     keys::apply(host, &account, &user.ssh_keys)?;
     sudo::apply(host, name)
+}
+
+/// Stops before anything of an account is touched that is not a person's.
+fn allow(host: &dyn Look, name: &str) -> Result<(), Stop> {
+    let Some(why) = accounts::refusal(host, name)? else { return Ok(()) };
+    Err(Stop::person(
+        format!("making the login user `{name}`: {why}"),
+        "put the card back into the reader and choose another name with `piflash configure --user NAME CARD`",
+    ))
 }
 
 /// Raspberry Pi OS renames its user while it reads `userconf.txt`: two programs on one account do not go together.

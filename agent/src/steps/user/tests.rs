@@ -103,3 +103,34 @@ fn password_fields() {
         assert_eq!(accounts::is_usable(field), usable, "{field}");
     }
 }
+
+#[test]
+fn an_account_of_the_system_is_left_alone() {
+    for (passwd, group, why) in [
+        ("captain:x:5:60:games:/usr/games:/usr/sbin/nologin\n", "", "number 5"),
+        ("captain:x:0:0::/home/captain:/bin/bash\n", "", "number 0"),
+        ("captain:x:65534:65534::/home/captain:/bin/sh\n", "", "number 65534"),
+        ("captain:x:1001:1001::/:/bin/bash\n", "", "is `/`, outside `/home`"),
+        ("captain:x:1001:1001::/home:/bin/bash\n", "", "is `/home`, outside"),
+        ("captain:x:1001:1001::/home/:/bin/bash\n", "", "is `/home/`, outside"),
+        ("captain:x:1001:1001::/home/../etc:/bin/bash\n", "", "outside `/home`"),
+        ("captain:x:1001:1001::/homework:/bin/bash\n", "", "outside `/home`"),
+        ("", "captain:x:44:\n", "is a group of the system, number 44"),
+    ] {
+        let node = Node::pi();
+        node.put("/etc/passwd", format!("{}{passwd}", node.get("/etc/passwd")));
+        node.put("/etc/group", format!("{}{group}", node.get("/etc/group")));
+        let before = node.lasting();
+        let context = context(Some(SECRETS), false);
+        for stop in [check(&context, &node).map(|_| ()), apply(&context, &node).map(|_| ())] {
+            let Err(Stop::Person { what, help }) = stop else { panic!("{passwd}{group}") };
+            assert!(what.contains("`captain`") && what.contains(why), "{what}");
+            assert!(help.contains("piflash configure --user"), "{help}");
+        }
+        assert_eq!(node.lasting(), before, "{passwd}{group}");
+    }
+    let node = Node::pi();
+    node.put("/etc/passwd", "captain:x:1000:1000::/home/crew/captain/:/bin/bash\n");
+    node.put("/etc/shadow", "captain:*:1::::::\n");
+    assert_eq!(accounts::refusal(&node, "captain").unwrap(), None);
+}
