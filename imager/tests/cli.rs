@@ -233,6 +233,32 @@ fn wrong_settings_are_told_all_at_once() {
 }
 
 #[test]
+fn what_the_system_of_the_image_cannot_have_is_told_before_anything_is_written() {
+    let desk = Desk::new();
+    for (settings, words) in [
+        (&["--user", "games"][..], &["`--user`", "`games` is an account of the system"][..]),
+        (&["--user", "gpio"], &["`gpio` is a group of the system"]),
+        (&["--keyboard", "uk"], &["`--keyboard`", "did you mean `gb`?"]),
+    ] {
+        let mut command = desk.piflash();
+        command.args(["--role", "worker", "--hostname", "fregate", "--yes", "--image"]);
+        command.arg(desk.image.path()).args(settings).arg("card.img");
+        desk.refuses(&mut command, 2, words);
+        assert!(!desk.path("card.img").exists());
+    }
+}
+
+#[test]
+fn a_zone_is_written_under_its_present_name() {
+    let desk = Desk::new();
+    let mut command = desk.good();
+    let output =
+        command.args(["--timezone", "US/Pacific", "--dry-run", "card.img"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("+ timezone = \"America/Los_Angeles\""));
+}
+
+#[test]
 fn cards_that_are_none_are_refused() {
     let desk = Desk::new();
     desk.refuses(

@@ -133,7 +133,7 @@ fn node(
         if !asked.is_silent() {
             node.plan.kubernetes = kubernetes::table(&asked, &survey.os, console, interrupted)?;
         }
-        plan::clashes(&node.plan)?;
+        plan::fits(&survey.os, &node)?.iter().for_each(|warning| console.warn(warning));
         let membership = known(args, survey, &before, &mut node, console)?;
         return Ok((node, membership));
     }
@@ -158,10 +158,10 @@ fn node(
     }
     let mut node = nodes.remove(0);
     node.plan.kubernetes = table;
-    plan::clashes(&node.plan)?;
     if !survey.os.has_locales() {
         plan::without_locale_defaults(&mut node, settings);
     }
+    plan::fits(&survey.os, &node)?.iter().for_each(|warning| console.warn(warning));
     Ok((node, membership))
 }
 

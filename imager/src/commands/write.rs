@@ -89,10 +89,13 @@ pub(super) fn cards_of(
     let mut enrolment = Some(enrolment);
     let table =
         kubernetes::table(&kubernetes::of(&args.kubernetes), &survey.os, console, interrupted)?;
+    let mut doubts = Vec::new();
     for card in &mut cards {
         card.order.node.plan.kubernetes.clone_from(&table);
-        plan::clashes(&card.node().plan)?;
+        doubts.extend(plan::fits(&survey.os, card.node())?);
     }
+    doubts.dedup();
+    doubts.iter().for_each(|doubt| console.warn(doubt));
     if survey.os.bits == Bits::ThirtyTwo && table.is_none() {
         // There is no Kubernetes on it: what would be in its hands is of no use to it.
         cards.iter_mut().for_each(|card| Enrolment::release(&mut card.order.node));

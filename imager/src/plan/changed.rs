@@ -47,6 +47,9 @@ pub fn changed(
     if settings.user.is_none() && settings.ssh_keys.is_empty() {
         plan.user.clone_from(&old.user);
     }
+    if settings.timezone.is_none() {
+        plan.time.timezone.clone_from(&old.time.timezone);
+    }
     if settings.ntp.is_empty() {
         plan.time.ntp.clone_from(&old.time.ntp);
     }
@@ -156,12 +159,15 @@ mod tests {
 
     #[test]
     fn nothing_asked_or_the_same_asked_changes_nothing() {
-        let before = before();
+        let mut before = before();
         for settings in [Settings::default(), full()] {
             let after = later(&before, &settings);
             assert_eq!(after.plan, before.plan);
             assert_eq!(secrets(&after), secrets(&before));
         }
+        // As an earlier piflash wrote it.
+        before.plan.time.timezone = Some("US/Pacific".into());
+        assert_eq!(later(&before, &Settings::default()).plan, before.plan);
     }
 
     #[test]

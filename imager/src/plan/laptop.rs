@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pikube_config::values::{locale, person};
 
-use super::locales;
+use super::{accounts, keyboards, locales};
 use crate::person::Person;
 
 /// What this computer is set to; `None` where it does not say, or says something no node can have.
@@ -38,7 +38,7 @@ impl Laptop {
             keyboard: fs::read_to_string(root.join("etc/default/keyboard"))
                 .ok()
                 .and_then(|text| keyboard(&text)),
-            user: caller.name().filter(|user| person::user_name(user).is_ok()).map(str::to_owned),
+            user: caller.name().filter(|user| accounts::check(user).is_ok()).map(str::to_owned),
             ssh_keys: public_keys(caller),
         }
     }
@@ -69,7 +69,7 @@ fn keyboard(text: &str) -> Option<String> {
         Some(variant) => format!("{layout}:{variant}"),
         None => layout,
     };
-    locale::keyboard(&name).is_ok().then_some(name)
+    keyboards::check(&name).is_ok().then_some(name)
 }
 
 fn public_keys(caller: &Person) -> Vec<String> {
@@ -138,8 +138,10 @@ mod tests {
     #[test]
     fn what_no_node_can_have_is_no_default() {
         let root = tempfile::Builder::new().prefix("pikube-test-").tempdir().unwrap();
+        fs::create_dir_all(root.path().join("etc/default")).unwrap();
+        fs::write(root.path().join("etc/default/keyboard"), "XKBLAYOUT=uk\n").unwrap();
         let environment = |name: &str| match name {
-            "USER" => Some("root".to_owned()),
+            "USER" => Some("games".to_owned()),
             "LANG" => Some("C".to_owned()),
             _ => None,
         };

@@ -1,7 +1,10 @@
 //! Arguments and this computer's own settings → one firstboot plan per card.
 
+mod accounts;
 mod changed;
+mod fits;
 mod hostnames;
+mod keyboards;
 mod kubernetes;
 mod laptop;
 mod locales;
@@ -13,7 +16,7 @@ mod wifi;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use pikube_config::values::{host, locale, person};
+use pikube_config::values::{host, locale};
 use pikube_config::{
     FirstbootPlan, Node, Problem, Problems, Role, SCHEMA, Secrets, Swap, System, Time, User,
 };
@@ -22,8 +25,10 @@ use thiserror::Error;
 use crate::boot::NodeFiles;
 
 pub use changed::changed;
+pub use fits::fits;
 pub use hostnames::{expand as host_names, expand_all as host_names_of};
-pub use kubernetes::{KubernetesSettings, clashes, kubernetes};
+use kubernetes::clashes;
+pub use kubernetes::{KubernetesSettings, kubernetes};
 pub use laptop::Laptop;
 pub use login::{Password, read_key_files, read_passphrase, read_password, read_token};
 pub(crate) use network::static_addresses;
@@ -171,7 +176,9 @@ pub fn nodes(
             node: Node { hostname: hostname.clone(), role: *role },
             cluster: None,
             time: Time {
-                timezone: choose(&settings.timezone, &laptop.timezone),
+                // Under the name that systems without `tzdata-legacy` have it.
+                timezone: choose(&settings.timezone, &laptop.timezone)
+                    .map(|zone| locale::present_zone(&zone).to_owned()),
                 ntp: settings.ntp.clone(),
             },
             system: System {
@@ -222,8 +229,8 @@ fn check(settings: &Settings) -> Problems {
         note("--ntp", host::server(server));
     }
     note("--locale", optional(&settings.locale, locales::check));
-    note("--keyboard", optional(&settings.keyboard, locale::keyboard));
-    note("--user", optional(&settings.user, person::user_name));
+    note("--keyboard", optional(&settings.keyboard, keyboards::check));
+    note("--user", optional(&settings.user, accounts::check));
     note("--apt-mirror", optional(&settings.apt_mirror, host::url));
     note("--apt-proxy", optional(&settings.apt_proxy, host::url));
     problems
@@ -256,6 +263,12 @@ mod tests {
         assert_eq!(node.plan.user.as_ref().unwrap().name, "captain");
         assert!(node.plan.to_toml().is_ok());
         assert!(!has_login(node));
+        let old = Settings { timezone: Some("US/Pacific".into()), ..settings() };
+        let calcutta = Laptop { timezone: Some("Asia/Calcutta".into()), ..Laptop::default() };
+        for (asked, zone) in [(old, "America/Los_Angeles"), (settings(), "Asia/Kolkata")] {
+            let node = &nodes(&master(), &asked, &calcutta, Timestamp::UNIX_EPOCH).unwrap()[0];
+            assert_eq!(node.plan.time.timezone.as_deref(), Some(zone));
+        }
         let mut bare = node.clone();
         without_locale_defaults(&mut bare, &asked);
         assert_eq!((bare.plan.system.keyboard, bare.plan.system.locale), (None, None));
@@ -269,7 +282,8 @@ mod tests {
         let asked = Settings {
             timezone: Some("Europe/Pariss".into()),
             ntp: vec!["not a server".into()],
-            user: Some("root".into()),
+            keyboard: Some("uk".into()),
+            user: Some("games".into()),
             apt_mirror: Some("mirror.example.org".into()),
             network: NetworkSettings {
                 addresses: vec!["10.0.0.2".into()],
@@ -282,7 +296,10 @@ mod tests {
             .unwrap_err()
             .to_string();
         let options = ["--ntp", "--user", "--apt-mirror", "--address", "--wifi-password-file"];
-        for part in ["--timezone", "Europe/Paris"].into_iter().chain(options) {
+        for part in ["--timezone", "Europe/Paris", "did you mean `gb`", "`games` is an account"]
+            .into_iter()
+            .chain(options)
+        {
             assert!(error.contains(part), "{part} not in {error}");
         }
     }
