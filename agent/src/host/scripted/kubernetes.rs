@@ -134,6 +134,8 @@ fn kubectl(node: &Node, kubeconfig: &str, words: &[&str]) -> Result<Answer, Erro
 
 fn crictl(node: &Node, words: &[&str]) -> Result<Answer, Error> {
     const POD: &str = "/run/containerd/probe";
+    /// As many pods as this has letters are ended by the kubelet.
+    const ENDS: &str = "/run/kubelet-ends";
     let image = |name: &str| format!("/var/lib/containerd/{}", name.replace('/', "_"));
     Ok(match words {
         ["pull", name] => {
@@ -148,6 +150,12 @@ fn crictl(node: &Node, words: &[&str]) -> Result<Answer, Error> {
         ["runp", _] => {
             put(node, POD, "")?;
             said(0, "probe\n")
+        }
+        // The kubelet has ended it.
+        ["inspectp", ..] if !node.get(ENDS).is_empty() => {
+            node.put(ENDS, &node.get(ENDS)[1..]);
+            node.remove(POD)?;
+            failed("rpc error: code = NotFound desc = an error occurred: not found")
         }
         ["inspectp", _, "probe"] => said(0, r#"{"status":{"network":{"ip":"10.244.0.5"}}}"#),
         ["stopp", _] => Answer::default(),

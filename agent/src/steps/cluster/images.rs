@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pikube_config::{Kubernetes, PodNetwork, Role};
 
-use super::{crictl, member};
+use super::{crictl, member, reason};
 use crate::host::{Answer, Command, Host, Look};
 use crate::plan::Context;
 use crate::render::runtime::Cri;
@@ -128,7 +128,7 @@ fn wanted(context: &Context, host: &dyn Look) -> Result<Vec<String>, Stop> {
 }
 
 fn stop(image: &str, answer: &Answer) -> Stop {
-    let doing = format!("pulling `{image}`: {}", answer.last_word());
+    let doing = format!("pulling `{image}`: {}", reason::of_answer(answer));
     let says = |part: &str| answer.said().to_lowercase().contains(part);
     if says("no space left on device") {
         Stop::person(doing, "make room on the card, or use a larger one")

@@ -14,6 +14,7 @@ mod member;
 pub mod pod_network;
 mod probe;
 pub mod ready;
+mod reason;
 pub mod virtual_ip;
 mod words;
 
