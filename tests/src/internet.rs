@@ -127,7 +127,8 @@ impl Internet {
         Ok(Self { web, clock: Some(clock), kubernetes, folder, key })
     }
 
-    /// The catalogue for piflash that leads here: `PIKUBE_KUBERNETES`. Without keys: the nodes fetch them.
+    /// The catalogue for piflash that leads here: `PIKUBE_KUBERNETES`. The keys go with the cards: there is no TLS here, and
+    /// no node takes a key over http.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -136,8 +137,11 @@ impl Internet {
         let plugins = "containernetworking/plugins/releases/download/v1.9.1";
         let version = self.kubernetes.version()?;
         let minor = version.rsplit_once('.').map_or("", |(minor, _)| minor);
+        let key = |path: &str| self.folder.path().join(path).display().to_string();
+        let (own, docker) = (key("kubernetes/Release.key"), key("linux/debian/gpg"));
         let text = format!(
-            "default = \"{version}\"\nsupported = [\"{minor}\"]\nlegacy = \"1.23.17\"\n\
+            "repository_key = \"{own}\"\nruntime_repository_key = \"{docker}\"\n\
+             default = \"{version}\"\nsupported = [\"{minor}\"]\nlegacy = \"1.23.17\"\n\
              repository = \"http://{HOST}/kubernetes/\"\nruntime_repository = \"http://{HOST}/linux\"\n\
              downloads = \"http://{HOST}/downloads\"\n\
              cni_plugins = \"http://{HOST}/downloads/{plugins}/cni-plugins-linux-{{arch}}-v1.9.1.tgz\"\n\

@@ -51,8 +51,9 @@ pub(super) fn table(
     }
     let distribution = if os.family == Family::Ubuntu { "ubuntu" } else { "debian" };
     let beside = |place: &Option<String>, below: &str, name: &Option<String>| {
-        let place = place.as_ref()?.trim_end_matches('/');
-        Some(format!("{place}/{below}{}", name.as_ref()?))
+        let (place, name) = (place.as_ref()?.trim_end_matches('/'), name.as_ref()?);
+        // A whole address or path is anywhere.
+        Some(if name.contains('/') { name.clone() } else { format!("{place}/{below}{name}") })
     };
     let kubernetes = beside(&table.repository, "", &releases.repository_key);
     let below = format!("{distribution}/");
@@ -62,7 +63,7 @@ pub(super) fn table(
     Ok(Some(table))
 }
 
-/// One key. A computer without a network writes cards nevertheless: the node fetches the key itself.
+/// One key. A computer without a network writes cards nevertheless: the node fetches the key itself, over https.
 fn key(
     address: Option<String>,
     console: &Console,
@@ -70,6 +71,12 @@ fn key(
 ) -> Result<Option<String>, Failure> {
     let Some(address) = address else { return Ok(None) };
     let location = Location::parse(&address).map_err(image::Error::from)?;
+    if is_open_to_others(&location) {
+        console.warn(&format!(
+            "the key {address} is not taken over http, where anybody on the way can change it, and a node does not either: name a file or an https address in the catalogue"
+        ));
+        return Ok(None);
+    }
     let patience = Patience {
         connect: Duration::from_secs(5),
         stall: Duration::from_secs(10),
@@ -87,4 +94,34 @@ fn key(
     };
     console.note(&format!("the key of the packages is left to the nodes: {address}: {why}"));
     Ok(None)
+}
+
+/// Plain HTTP to anywhere but this computer.
+fn is_open_to_others(location: &Location) -> bool {
+    let Location::Web(url) = location else { return false };
+    let own = url.host_str().is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    });
+    url.scheme() == "http" && !own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_over_tls_or_from_this_computer() {
+        for (address, open) in [
+            ("http://packages.example.org/Release.key", true),
+            ("http://203.0.113.1:8765/Release.key", true),
+            ("http://localhost.example.org/Release.key", true),
+            ("https://packages.example.org/Release.key", false),
+            ("http://127.0.0.1:8765/Release.key", false),
+            ("http://[::1]/Release.key", false),
+            ("/srv/mirror/Release.key", false),
+        ] {
+            assert_eq!(is_open_to_others(&Location::parse(address).unwrap()), open, "{address}");
+        }
+    }
 }

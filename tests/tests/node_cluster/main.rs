@@ -87,9 +87,8 @@ fn through_bad_weather() -> Result<()> {
     ailments::give(laperouse.node.card())?;
     let web = &cluster.internet.web;
     // an error page, a captive portal, half of a file; each a few times, whenever it is met
-    web.fail("/linux/debian/gpg", Fault::Html, Times::Next(2));
+    web.fail("/linux/debian/dists/trixie/InRelease", Fault::Html, Times::Next(2));
     web.fail("/linux/debian/dists/trixie/pool", Fault::CutHalfWay, Times::Next(1));
-    web.fail("/kubernetes/Release.key", Fault::Html, Times::Next(2));
     web.fail("/kubernetes/", Fault::Status(404), Times::Next(1));
     web.fail("/v2/", Fault::Status(503), Times::Next(3));
     // a mirror that is down, and before that a name server that lies

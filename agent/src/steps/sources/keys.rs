@@ -1,5 +1,6 @@
-//! Keys of repositories: asked for anew, because the one that came with the card may have expired since then
-//! (`kubernetes-on-pi.md` §4.1); the card's is the second choice.
+//! Keys of repositories. The one that came with the card is the first choice: the laptop has had it, and whoever stands
+//! between the node and the network has not. The repository's own is asked for where the card has none, or where apt
+//! refuses the card's, which may have expired since (`kubernetes-on-pi.md` §4.1); and over TLS only.
 
 use pikube_config::names;
 use pikube_config::values::cluster::public_key;
@@ -15,7 +16,7 @@ use crate::steps::{patience, web};
 pub struct Ring<'a> {
     /// The file that the source names.
     pub path: &'static str,
-    /// Where the newest is.
+    /// Where the repository has it.
     pub url: String,
     /// As it was when the card was written.
     pub of_the_plan: Option<&'a str>,
@@ -27,8 +28,12 @@ impl Ring<'_> {
         Ok(host.text(self.path)?.is_some_and(|text| public_key(&text).is_ok()))
     }
 
-    /// Puts the newest key there, or the card's.
-    pub fn refresh(&self, context: &Context, host: &dyn Host, what: &str) -> Result<Notes, Stop> {
+    /// Puts the card's key there, or where it has none, the repository's own.
+    pub fn fill(&self, context: &Context, host: &dyn Host, what: &str) -> Result<Notes, Stop> {
+        if let Some(key) = self.of_the_plan {
+            self.put(host, key)?;
+            return Ok(Notes::new());
+        }
         let (why, absent) = match ask(context, host, &self.url) {
             Ok(key) => {
                 self.put(host, &key)?;
@@ -38,10 +43,6 @@ impl Ring<'_> {
             Err(Failure::Passing(why)) => (why, false),
             Err(Failure::Absent(why)) => (why, true),
         };
-        if let Some(key) = self.of_the_plan {
-            self.put(host, key)?;
-            return Ok(vec![format!("{why}; the key that came with the card is used")]);
-        }
         if self.is_there(host)? {
             return Ok(vec![format!("{why}; the key of an earlier run is used")]);
         }
@@ -61,7 +62,19 @@ impl Ring<'_> {
 }
 
 /// The key at an address.
+///
+/// # Errors
+/// It is not there, or is none. An address without TLS is not asked: what comes from there, anybody on the way may have
+/// put in its place, and with the key the packages.
 pub fn ask(context: &Context, host: &dyn Host, url: &str) -> Result<String, Failure> {
+    if !url.starts_with("https://") {
+        return Err(Failure::Stop(Stop::person(
+            format!(
+                "downloading the key `{url}`: a key is not taken over http, which anybody on the way can change"
+            ),
+            "write the card again while the laptop reaches the repository, so that the card has its key, or use an https address",
+        )));
+    }
     let to = format!("{}/fetched-key", names::STATE_DIR);
     host.folder(names::STATE_DIR, Access::root(0o755))?;
     download::fetch(host, &context.plan, url, &to, None)?;

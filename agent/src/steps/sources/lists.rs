@@ -50,7 +50,9 @@ pub fn get(
                 Trouble::Key(_, why) if source.file.path == package_sources::KUBERNETES => {
                     notes.push(heal(context, origin, source, why, host)?);
                 }
-                Trouble::Key(_, why) => notes.push(heal_with_the_card_s(source, why, host)?),
+                Trouble::Key(_, why) => {
+                    notes.push(heal_with_its_own(context, source, why, host)?);
+                }
                 Trouble::NoRelease(_) => return Err(no_release(source, host)?),
                 other => return Err(other.stop(&format!("{DOING} of {}", source.what))),
             }
@@ -120,7 +122,7 @@ fn try_alone(source: &Source<'_>, host: &dyn Host) -> Result<Vec<Trouble>, Stop>
     update(host, &[&options[..], &["update"]].concat())
 }
 
-/// The key has just been asked for: what is left is the card's, and those of later versions of the repository, which
+/// Keys that may do in the place of one that apt refuses: the repository's own, and those of later versions of it, which
 /// are the same key with a later end; then plain binaries. Never `trusted=yes`.
 fn heal(
     context: &Context,
@@ -130,33 +132,12 @@ fn heal(
     host: &dyn Host,
 ) -> Result<String, Stop> {
     let repository = origin.repository.unwrap_or_default();
-    let mut tried = vec![host.text(source.ring.path)?.unwrap_or_default().trim().to_owned()];
     let later =
         (1..=LATER).filter_map(|by| package_sources::later(repository, origin.plan.minor(), by));
-    let candidates = std::iter::once(None).chain(later.map(Some));
-    for candidate in candidates {
-        let (key, whose) = match &candidate {
-            None => {
-                (source.ring.of_the_plan.map(str::to_owned), "that came with the card".to_owned())
-            }
-            // Whatever is wrong with it: it is only a try.
-            Some(url) => {
-                (keys::ask(context, host, &format!("{url}Release.key")).ok(), format!("of `{url}`"))
-            }
-        };
-        let Some(key) = key.map(|key| key.trim().to_owned()).filter(|key| !tried.contains(key))
-        else {
-            continue;
-        };
-        source.ring.put(host, &key)?;
-        let troubles = try_alone(source, host)?;
-        let Some(trouble) = troubles.iter().find(|trouble| is_of(trouble, source)) else {
-            return Ok(format!("apt refused {}: {why}; it takes the key {whose}", source.what));
-        };
-        if !matches!(trouble, Trouble::Key(..)) {
-            return Err(trouble.stop(&format!("{DOING} of {}", source.what)));
-        }
-        tried.push(key);
+    let urls = later.map(|url| (format!("{url}Release.key"), format!("of `{url}`")));
+    let own = (source.ring.url.clone(), "that the repository has now".to_owned());
+    if let Some(whose) = try_keys(context, source, std::iter::once(own).chain(urls), host)? {
+        return Ok(format!("apt refused {}: {why}; it takes the key {whose}", source.what));
     }
     if origin.plan.downloads.is_none() || origin.plan.cni_plugins.is_none() {
         return Err(Stop::person(
@@ -169,17 +150,44 @@ fn heal(
     Ok(format!("apt does not trust {}: {why}; plain binaries take its place", source.what))
 }
 
-fn heal_with_the_card_s(source: &Source<'_>, why: &str, host: &dyn Host) -> Result<String, Stop> {
-    let now = host.text(source.ring.path)?.unwrap_or_default();
-    if let Some(key) = source.ring.of_the_plan.filter(|key| key.trim() != now.trim()) {
-        source.ring.put(host, key)?;
-        if try_alone(source, host)?.iter().all(|trouble| !is_of(trouble, source)) {
-            return Ok(format!("apt refused {}: {why}; it takes the card's key", source.what));
-        }
+fn heal_with_its_own(
+    context: &Context,
+    source: &Source<'_>,
+    why: &str,
+    host: &dyn Host,
+) -> Result<String, Stop> {
+    let own = (source.ring.url.clone(), "that the repository has now".to_owned());
+    if let Some(whose) = try_keys(context, source, std::iter::once(own), host)? {
+        return Ok(format!("apt refused {}: {why}; it takes the key {whose}", source.what));
     }
     Err(Stop::person(
         format!("{DOING}: apt does not trust {}: {why}", source.what),
         "write the card again with a newer piflash, or leave `kubernetes.runtime_repository` out to \
          use the system's own packages",
     ))
+}
+
+/// Tries the keys at these addresses, one after the other, each other one once; whose it was that apt takes.
+fn try_keys(
+    context: &Context,
+    source: &Source<'_>,
+    candidates: impl Iterator<Item = (String, String)>,
+    host: &dyn Host,
+) -> Result<Option<String>, Stop> {
+    let mut tried = vec![host.text(source.ring.path)?.unwrap_or_default().trim().to_owned()];
+    for (url, whose) in candidates {
+        // Whatever is wrong with it: it is only a try.
+        let key = keys::ask(context, host, &url).ok().map(|key| key.trim().to_owned());
+        let Some(key) = key.filter(|key| !tried.contains(key)) else { continue };
+        source.ring.put(host, &key)?;
+        let troubles = try_alone(source, host)?;
+        let Some(trouble) = troubles.iter().find(|trouble| is_of(trouble, source)) else {
+            return Ok(Some(whose));
+        };
+        if !matches!(trouble, Trouble::Key(..)) {
+            return Err(trouble.stop(&format!("{DOING} of {}", source.what)));
+        }
+        tried.push(key);
+    }
+    Ok(None)
 }

@@ -141,7 +141,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
         lists::certificates(host)?;
     }
     for source in &sources {
-        notes.extend(source.ring.refresh(context, host, &source.what)?);
+        notes.extend(source.ring.fill(context, host, &source.what)?);
         put(host, &source.file)?;
     }
     notes.extend(lists::get(context, &origin, &sources, host)?);

@@ -48,10 +48,9 @@ fn person(context: &Context, node: &Node) -> (String, String) {
 }
 
 #[test]
-fn sources_and_the_newest_keys_are_in_place_and_apt_s_own_timers_are_quiet() {
+fn sources_and_keys_are_in_place_and_apt_s_own_timers_are_quiet() {
     let node = Node::pi();
-    let old = context(|kubernetes| kubernetes.repository_key = Some(OLD_KEY.to_owned()));
-    assert!(make(&old, &node).is_empty());
+    assert!(make(&plain(), &node).is_empty());
     assert_eq!(node.get(KUBERNETES_KEY), KEY);
     assert!(
         node.get(DOCKER)
@@ -72,19 +71,57 @@ fn sources_and_the_newest_keys_are_in_place_and_apt_s_own_timers_are_quiet() {
     assert!(!node.exists(DOCKER).unwrap());
 }
 
+/// What the network has in its place is not even asked for.
 #[test]
-fn a_key_that_cannot_be_had_is_the_card_s() {
+fn the_card_s_key_comes_before_the_network_s() {
+    let node = Node::pi();
+    node.put(RELEASE, OLD_KEY);
+    node.put(GPG, OLD_KEY);
+    let with = context(|kubernetes| {
+        kubernetes.repository_key = Some(KEY.to_owned());
+        kubernetes.runtime_repository_key = Some(KEY.to_owned());
+    });
+    assert!(make(&with, &node).is_empty());
+    assert_eq!((node.get(KUBERNETES_KEY), node.get(DOCKER_KEY)), (KEY.into(), KEY.into()));
+    assert!(!node.log.borrow().iter().any(|line| line.contains("download-file")));
+}
+
+#[test]
+fn a_key_is_never_taken_over_http() {
+    let plaintext = |key: Option<&str>| {
+        context(|kubernetes| {
+            let url = kubernetes.repository.take().unwrap();
+            kubernetes.repository = Some(url.replace("https:", "http:"));
+            kubernetes.repository_key = key.map(str::to_owned);
+        })
+    };
+    let node = Node::pi();
+    node.put(&RELEASE.replace("https:", "http:"), KEY);
+    let (what, help) = person(&plaintext(None), &node);
+    assert!(what.contains("http://packages.example.org/v1.36/deb/Release.key"), "{what}");
+    assert!(what.contains("not taken over http") && help.contains("write the card again"));
+    assert!(!node.exists(KUBERNETES_KEY).unwrap());
+    make(&plaintext(Some(KEY)), &node);
+
+    // Nor in the place of one that has expired.
+    let node = Node::pi();
+    node.put(&RELEASE.replace("https:", "http:"), KEY);
+    let notes = make(&plaintext(Some(OLD_KEY)), &node);
+    assert!(notes[0].contains("plain binaries take its place"), "{notes:?}");
+    assert!(
+        !node
+            .log
+            .borrow()
+            .iter()
+            .any(|line| line.contains("download-file http:") || line.contains("Release.key"))
+    );
+}
+
+#[test]
+fn what_comes_in_the_place_of_a_key_is_told() {
     let node = Node::pi();
     node.put(RELEASE, "<!DOCTYPE html><html>Hotel</html>");
-    let with = context(|kubernetes| kubernetes.repository_key = Some(KEY.to_owned()));
-    let notes = make(&with, &node);
-    assert!(
-        notes[0].contains("captive portal") && notes[0].contains("came with the card"),
-        "{notes:?}"
-    );
-    let node = Node::pi();
-    node.put(RELEASE, "<html>");
-    assert!(waits(&plain(), &node).contains("a web page came in its place"));
+    assert!(waits(&plain(), &node).contains("a web page came in its place (a captive portal?)"));
     node.entries.borrow_mut().remove(RELEASE);
     let (what, help) = person(&plain(), &node);
     assert!(
@@ -97,15 +134,15 @@ fn a_key_that_cannot_be_had_is_the_card_s() {
 }
 
 #[test]
-fn an_expired_key_is_healed_by_the_card_s_or_by_a_later_version_s() {
+fn an_expired_key_is_healed_by_the_repository_s_or_by_a_later_version_s() {
     let node = Node::pi();
-    node.put(RELEASE, OLD_KEY);
-    let with = context(|kubernetes| kubernetes.repository_key = Some(KEY.to_owned()));
-    let notes = make(&with, &node);
+    let old = context(|kubernetes| kubernetes.repository_key = Some(OLD_KEY.to_owned()));
+    let notes = make(&old, &node);
     assert!(
-        notes[0].contains("its key has expired; it takes the key that came with the card"),
+        notes[0].contains("its key has expired; it takes the key that the repository has now"),
         "{notes:?}"
     );
+    assert_eq!(node.get(KUBERNETES_KEY), KEY);
 
     let node = Node::pi();
     node.put(RELEASE, OLD_KEY);
@@ -142,8 +179,9 @@ fn a_repository_that_apt_refuses_for_good_gives_way_to_plain_binaries_or_to_a_pe
     let (what, help) = person(&plain(), &node);
     assert!(what.contains("docker's repository") && help.contains("runtime_repository"), "{what}");
     node.put(DOCKER_KEY, "");
-    let with = context(|kubernetes| kubernetes.runtime_repository_key = Some(KEY.to_owned()));
-    assert!(apply(&with, &node).unwrap()[0].contains("the card's key"));
+    node.put(GPG, KEY);
+    let old = context(|kubernetes| kubernetes.runtime_repository_key = Some(OLD_KEY.to_owned()));
+    assert!(apply(&old, &node).unwrap()[0].contains("the key that the repository has now"));
 }
 
 /// `apt-get update` says this of our repository, of the system's own archive, and of somebody else's.
