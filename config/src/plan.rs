@@ -242,6 +242,11 @@ const KEYS: &[Key] = &[
         kind: Kind::Text(host::url),
         need: Need::Optional,
     },
+    Key {
+        path: "kubernetes.pod_network_manifest_sha256",
+        kind: Kind::Text(cluster::sha256),
+        need: Need::Optional,
+    },
     Key { path: "kubernetes.addons", kind: Kind::Texts(host::hostname), need: Need::Optional },
 ];
 

@@ -1,6 +1,8 @@
 //! The steps, one file each, in the order in which they are taken.
 
 mod apt;
+mod bounds;
+mod certificate;
 mod cgroups;
 mod clock;
 pub(crate) mod cluster;

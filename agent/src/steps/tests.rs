@@ -44,6 +44,11 @@ fn the_clock_is_never_before_the_card() {
     // A clock that is right, or ahead, is not set back: that is the step `time`'s.
     node.set_clock("2026-12-01T00:00:00Z".parse().unwrap()).unwrap();
     assert_eq!((clock::STEP.check)(&plain(), &node).unwrap(), Check::Satisfied);
+    // One that somebody has set to where no card comes is.
+    node.set_clock("2099-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    assert!(matches!((clock::STEP.check)(&plain(), &node), Ok(Check::Needed(_))));
+    make(&clock::STEP, &plain(), &node);
+    assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
 }
 
 /// A step that does without says so once, and is satisfied.

@@ -1,13 +1,15 @@
 //! The right time. Certificates and apt's lists are judged by it, and a Pi has no clock of its own (`kubernetes-on-pi.md`
-//! D10): waits for NTP; where nobody answers, the date that a web server gives is near enough.
+//! D10): waits for NTP; where nobody answers, the date that a web server gives is near enough. Both are believed between
+//! the bounds of the card only, and neither is a reason for a person to act: another server, or the same one later, may
+//! know better.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::units;
 use super::web::{self, Url};
+use super::{bounds, units};
 use crate::host::{Access, Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::step::{Check, Class, Notes, Step, Stop};
@@ -29,13 +31,21 @@ const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 const TIMESYNCD: &str = "systemd-timesyncd.service";
 /// Where we note that a web server has agreed, in this boot.
 const AGREED: &str = "/run/pikube/time";
+/// NTP services that we have stopped in this boot, because of what they said; one a line.
+const STOPPED: &str = "/run/pikube/ntp-stopped";
+/// Services that keep the clock, as far as Debian and Ubuntu have them.
+const KEEPERS: [&str; 5] =
+    [TIMESYNCD, "chrony.service", "ntpsec.service", "ntp.service", "openntpd.service"];
 /// How long NTP is waited for before a web server is asked, and between two looks.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(2);
 /// How far the clock may be off, in seconds: certificates made here are good from well before now (D6).
 const TOLERANCE_S: i64 = 60;
 
-fn check(_: &Context, host: &dyn Look) -> Result<Check, Stop> {
+fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
+    if let Some(why) = bounds::too_late(context, host.now()) {
+        return Ok(Check::Needed(format!("the clock is ahead: {why}")));
+    }
     if host.exists(SYNCHRONIZED)? || host.exists(AGREED)? {
         return Ok(Check::Satisfied);
     }
@@ -47,6 +57,12 @@ fn check(_: &Context, host: &dyn Look) -> Result<Check, Stop> {
     } else {
         Check::Needed(format!("no NTP server has set the clock, which shows {:.0}", host.now()))
     })
+}
+
+/// Whether only a web server has told the time, in this boot: near enough for certificates, and nothing to judge by what
+/// has run out.
+pub fn is_guessed(host: &dyn Look) -> Result<bool, Error> {
+    Ok(host.exists(AGREED)? && !is_synchronized(host)?)
 }
 
 /// Whatever keeps the clock (chrony, ntpd) tells the kernel, and timedatectl(1) us: before systemd 239 as `NTP
@@ -61,43 +77,85 @@ fn is_synchronized(host: &dyn Look) -> Result<bool, Error> {
 }
 
 fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
+    let mut lied = bounds::too_late(context, host.now());
+    if lied.is_some() {
+        put_back(context, host)?;
+    }
     // It may have given up for now: each change of the network at boot (docker's bridge is one) is a try, and after a few
     // in vain the next is a quarter of an hour off.
     if units::state(host, TIMESYNCD)?.as_deref() == Some("active") {
         units::systemctl(host, "restart", TIMESYNCD)?;
     }
+    start_again(host)?;
     let began = host.elapsed();
     while host.elapsed() - began < PATIENCE {
         if is_synchronized(host)? {
-            return Ok(Notes::new());
+            lied = bounds::too_late(context, host.now());
+            if lied.is_none() {
+                return Ok(Notes::new());
+            }
+            stop_keepers(host)?;
+            put_back(context, host)?;
+            break;
         }
         host.sleep(PAUSE);
     }
-    let (server, date) = date_of_a_server(context, host).map_err(|why| {
-        Stop::Again(format!(
-            "the right time: no NTP server answers (UDP port 123 may be shut), and {why}"
-        ))
-    })?;
-    if context
-        .plan
-        .flashed_at
-        .is_some_and(|floor| date.as_second() < floor.as_second() - TOLERANCE_S)
-    {
-        return Err(Stop::Again(format!(
-            "the right time: no NTP server answers, and by the clock of `{server}` it is {date:.0}, \
-             before the card was written"
-        )));
+    let nobody = match &lied {
+        Some(why) => format!("the NTP server is not believed ({why})"),
+        None => "no NTP server answers (UDP port 123 may be shut)".to_owned(),
+    };
+    let waiting = |why: String| Stop::Again(format!("the right time: {nobody}, and {why}"));
+    let (server, date) = date_of_a_server(context, host).map_err(waiting)?;
+    let floor = bounds::earliest(context);
+    if floor.is_some_and(|floor| date.as_second() < floor.as_second() - TOLERANCE_S) {
+        let why =
+            format!("by the clock of `{server}` it is {date:.0}, before the card was written");
+        return Err(waiting(why));
+    }
+    if let Some(why) = bounds::too_late(context, date) {
+        return Err(waiting(format!("neither is the clock of `{server}`: {why}")));
     }
     let mut notes = Notes::new();
     let off = date.as_second() - host.now().as_second();
-    if off.abs() > TOLERANCE_S {
+    if off.abs() > TOLERANCE_S || lied.is_some() {
         host.set_clock(date)?;
         notes.push(format!(
-            "no NTP server answers: the clock is set by the date of `{server}`, {off} s from before"
+            "{nobody}: the clock is set by the date of `{server}`, {off} s from before"
         ));
     }
     host.write(AGREED, format!("{server}\n").as_bytes(), Access::root(0o644))?;
     Ok(notes)
+}
+
+/// A clock that is beyond all bounds is put where it cannot be wrong by more. That also takes the kernel's word back that
+/// it is synchronized (settimeofday(2): `STA_UNSYNC`); timesyncd's is a file.
+fn put_back(context: &Context, host: &dyn Host) -> Result<(), Error> {
+    if let Some(floor) = bounds::earliest(context) {
+        host.set_clock(floor)?;
+    }
+    host.remove(SYNCHRONIZED)?;
+    host.remove(AGREED)
+}
+
+/// Stops whatever would set the clock ahead again, until the next try.
+fn stop_keepers(host: &dyn Host) -> Result<(), Error> {
+    let mut stopped = host.text(STOPPED)?.unwrap_or_default();
+    for unit in KEEPERS {
+        if units::state(host, unit)?.as_deref() == Some("active") {
+            stopped.push_str(&format!("{unit}\n"));
+            host.write(STOPPED, stopped.as_bytes(), Access::root(0o644))?;
+            units::systemctl(host, "stop", unit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives them another chance.
+fn start_again(host: &dyn Host) -> Result<(), Error> {
+    for unit in host.text(STOPPED)?.unwrap_or_default().lines() {
+        units::systemctl(host, "start", unit)?;
+    }
+    host.remove(STOPPED)
 }
 
 /// `Date:` of an answer over plain HTTP (RFC 9110 §6.6.1); a server that wants TLS says it when it sends us there.
@@ -199,6 +257,7 @@ mod tests {
     fn nobody_who_knows_and_one_who_is_wrong_are_waited_for() {
         for (date, part) in [
             ("Date: Wed, 01 Jan 2020 00:00:00 GMT\r\n", "before the card was written"),
+            ("Date: Thu, 01 Jan 2099 00:00:00 GMT\r\n", "later than this card is good for, 2031-"),
             ("Date: now\r\n", "gives no date"),
             ("", "gives no date"),
         ] {
@@ -211,5 +270,45 @@ mod tests {
         node.answering.borrow_mut().clear();
         let Err(Stop::Again(what)) = apply(&context(), &node) else { panic!() };
         assert!(what.contains("UDP port 123") && what.contains("refused"), "{what}");
+    }
+    /// An NTP server that says 2099, whenever it is asked.
+    fn ntp_lies(node: &Node) {
+        node.set_clock("2099-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        node.put(SYNCHRONIZED, "");
+        node.active.borrow_mut().insert(TIMESYNCD.to_owned());
+        node.put("/run/ntp-says", "2099-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn an_ntp_server_that_is_years_ahead_is_not_believed_and_stopped_until_the_next_boot() {
+        let node = node("Date: Sat, 05 Dec 2026 10:00:00 GMT\r\n");
+        ntp_lies(&node);
+        let Check::Needed(why) = check(&context(), &node).unwrap() else { panic!() };
+        assert!(why.contains("2099-01-01T00:00:00Z is later than"), "{why}");
+        let notes = apply(&context(), &node).unwrap();
+        assert!(notes[0].contains("the NTP server is not believed (2099-"), "{notes:?}");
+        assert_eq!(node.now().to_string(), "2026-12-05T10:00:00Z");
+        assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
+        assert!(is_guessed(&node).unwrap());
+        assert!(!node.active.borrow().contains(TIMESYNCD));
+        node.boot();
+        assert!(node.active.borrow().contains(TIMESYNCD));
+    }
+
+    #[test]
+    fn where_nobody_is_believed_ntp_gets_another_chance_each_time() {
+        let node = node("Date: Thu, 01 Jan 2099 00:00:00 GMT\r\n");
+        ntp_lies(&node);
+        for _ in 0..3 {
+            let Err(Stop::Again(what)) = apply(&context(), &node) else { panic!() };
+            assert!(what.contains("the NTP server is not believed"), "{what}");
+            assert!(what.contains("neither is the clock of `packages.example.org`"), "{what}");
+            assert_eq!(node.now().to_string(), "2026-11-21T06:00:00Z");
+        }
+        node.put("/run/ntp-says", "2026-12-05T10:00:00Z");
+        assert!(apply(&context(), &node).unwrap().is_empty());
+        assert_eq!(check(&context(), &node).unwrap(), Check::Satisfied);
+        assert!(node.active.borrow().contains(TIMESYNCD) && !node.exists(STOPPED).unwrap());
+        assert_eq!(node.now().to_string(), "2026-12-05T10:00:00Z");
     }
 }

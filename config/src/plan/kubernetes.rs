@@ -34,14 +34,16 @@ pub struct Kubernetes {
     /// `Release.key`; absent on the legacy line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// Its key as it was when the card was written, ASCII armour; the agent asks for a newer one.
+    /// Its key as it was when the card was written, ASCII armour; where apt refuses it, the agent asks for a newer one,
+    /// over TLS only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_key: Option<String>,
     /// Docker's apt repositories, without the `/debian` or `/ubuntu` at the end, where also their key is, as `gpg`;
     /// absent: docker and containerd of the operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_repository: Option<String>,
-    /// Its key as it was when the card was written, ASCII armour; the agent asks for a newer one.
+    /// Its key as it was when the card was written, ASCII armour; where apt refuses it, the agent asks for a newer one,
+    /// over TLS only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_repository_key: Option<String>,
     /// Plain binaries, laid out as in `v1.36.4/bin/linux/arm64/kubeadm` with `.sha256` beside each: for the legacy line,
@@ -59,6 +61,9 @@ pub struct Kubernetes {
     /// Manifest of a pod network that is applied as it is published (Calico).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_network_manifest: Option<String>,
+    /// SHA-256 sum of that manifest, 64 hexadecimal digits; absent: it is taken as it comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_network_manifest_sha256: Option<String>,
     /// Addons by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addons: Vec<String>,
@@ -124,6 +129,7 @@ impl Kubernetes {
             cni_plugins: None,
             image_repository: None,
             pod_network_manifest: None,
+            pod_network_manifest_sha256: None,
             addons: Vec::new(),
         }
     }

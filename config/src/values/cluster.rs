@@ -107,11 +107,22 @@ pub fn public_key(value: &str) -> Result<(), String> {
 /// # Errors
 /// What is wrong with it.
 pub fn ca_hash(value: &str) -> Result<(), String> {
-    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     match value.strip_prefix("sha256:") {
-        Some(digest) if digest.len() == 64 && digest.bytes().all(hex) => Ok(()),
+        Some(digest) if sha256(digest).is_ok() => Ok(()),
         _ => Err(format!("`{value}` is not `sha256:` and 64 hexadecimal digits")),
     }
+}
+
+/// A SHA-256 sum, 64 lower-case hexadecimal digits, as sha256sum(1) prints it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn sha256(value: &str) -> Result<(), String> {
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if value.len() == 64 && value.bytes().all(hex) {
+        return Ok(());
+    }
+    Err(format!("`{value}` is not a SHA-256 sum of 64 hexadecimal digits, a to f in lower case"))
 }
 
 /// A bootstrap token, `[a-z0-9]{6}.[a-z0-9]{16}` (kubeadm, `bootstraptoken/v1`).
@@ -184,5 +195,9 @@ mod tests {
         assert!(!token("ABCDEF.0123456789abcdef").unwrap_err().contains("ABCDEF"));
         assert_eq!(ca_hash(&format!("sha256:{}", "0a".repeat(32))), Ok(()));
         assert!(ca_hash(&"0a".repeat(32)).is_err());
+        assert_eq!(sha256(&"0a".repeat(32)), Ok(()));
+        for bad in ["", "0a", &"0A".repeat(32), &"0g".repeat(32), &"é".repeat(32)] {
+            assert!(sha256(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pikube_config::values::cluster;
 use serde::Deserialize;
 
 use super::CatalogueError;
@@ -31,6 +32,8 @@ pub struct Releases {
     pub cni_plugins: String,
     /// Calico's manifest.
     pub calico: String,
+    /// SHA-256 sum of it, 64 hexadecimal digits; absent: it is taken as it comes.
+    pub calico_sha256: Option<String>,
     /// What is installed with `--legacy` where nothing is asked for: a patch version.
     pub legacy: String,
 }
@@ -53,10 +56,13 @@ impl Releases {
                 }
             },
         };
-        toml::from_str(&text).map_err(|error| CatalogueError::File {
-            path,
-            problem: error.to_string().trim_end().to_owned(),
-        })
+        let wrong = |problem: String| CatalogueError::File { path: path.clone(), problem };
+        let releases: Self = toml::from_str(&text)
+            .map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        if let Some(Err(why)) = releases.calico_sha256.as_deref().map(cluster::sha256) {
+            return Err(wrong(format!("`calico_sha256`: {why}")));
+        }
+        Ok(releases)
     }
 
     /// The apt repository of a version.
@@ -97,5 +103,8 @@ mod tests {
         assert!(read().contains("kubernetes.toml"));
         std::fs::write(&path, "defualt = \"1.36.4\"").unwrap();
         assert!(read().contains("defualt"));
+        let sum = |sum: &str| format!("{EMBEDDED}\ncalico_sha256 = \"{sum}\"\n");
+        std::fs::write(&path, sum("0a")).unwrap();
+        assert!(read().contains("`calico_sha256`: `0a` is not a SHA-256 sum"));
     }
 }

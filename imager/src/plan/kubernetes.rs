@@ -159,6 +159,10 @@ fn table(asked: &KubernetesSettings, releases: &Releases, version: &str) -> Kube
         cni_plugins: Some(releases.cni_plugins.clone()),
         image_repository: asked.image_repository.clone(),
         pod_network_manifest: (pod_network == PodNetwork::Calico).then(|| releases.calico.clone()),
+        pod_network_manifest_sha256: releases
+            .calico_sha256
+            .clone()
+            .filter(|_| pod_network == PodNetwork::Calico),
         ..usual
     }
 }
@@ -167,7 +171,7 @@ fn table(asked: &KubernetesSettings, releases: &Releases, version: &str) -> Kube
 ///
 /// # Errors
 /// Which overlap.
-pub fn clashes(plan: &FirstbootPlan) -> Result<(), PlanError> {
+pub(super) fn clashes(plan: &FirstbootPlan) -> Result<(), PlanError> {
     let Some(kubernetes) = &plan.kubernetes else { return Ok(()) };
     let mut problems = Problems::default();
     for address in &plan.network.addresses {
@@ -241,6 +245,23 @@ mod tests {
         assert_eq!(plan(&own, Bits::SixtyFour).unwrap().unwrap().runtime_repository, None);
         assert_eq!(plan(&version("none"), Bits::SixtyFour).unwrap(), None);
         assert_eq!(plan(&version("1.35"), Bits::SixtyFour).unwrap().unwrap().version, "1.35");
+    }
+
+    #[test]
+    fn a_manifest_goes_with_its_sum() {
+        let sum = "0a".repeat(32);
+        let releases = Releases {
+            calico_sha256: Some(sum.clone()),
+            ..Releases::from_environment(|_| None).unwrap()
+        };
+        let table = |network| {
+            let asked =
+                KubernetesSettings { pod_network: Some(network), ..KubernetesSettings::default() };
+            let os = os(Bits::SixtyFour, Release::Trixie);
+            kubernetes(&asked, &releases, &os).unwrap().unwrap().pod_network_manifest_sha256
+        };
+        assert_eq!(table(PodNetwork::Calico), Some(sum));
+        assert_eq!(table(PodNetwork::Flannel), None);
     }
 
     #[test]

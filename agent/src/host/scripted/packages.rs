@@ -105,6 +105,9 @@ pub(super) fn run(node: &Node, command: &Command) -> Result<Option<Answer>, Erro
                 answer
             }
         }
+        ("curl", [.., "--output", to, url]) | ("wget", [.., "--output-document", to, url]) => {
+            fetch(node, url, to)?
+        }
         ("dpkg", ["--print-architecture"]) => {
             let other = node.get("/etc/other-architecture");
             said(0, if other.is_empty() { "arm64\n" } else { &other })

@@ -148,6 +148,9 @@ fn systemctl(node: &Node, verb: &str, unit: &str) -> Result<Answer, Error> {
             node.active.borrow_mut().insert(unit.to_owned());
             if unit == "systemd-timesyncd.service" {
                 node.put("/run/systemd/timesync/synchronized", "");
+                if let Ok(time) = node.get("/run/ntp-says").parse() {
+                    node.now.set(time);
+                }
             }
         }
         "disable" => {

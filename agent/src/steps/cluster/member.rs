@@ -9,7 +9,7 @@ use crate::host::{Access, Command, Error, Host, Look};
 use crate::plan::Context;
 use crate::render::kubeadm::{self, Member};
 use crate::step::{Check, Stop};
-use crate::steps::put;
+use crate::steps::{put, time};
 
 /// Written once kubeadm has ended well: what cannot be seen of a node from outside.
 pub const MARKER: &str = "/var/lib/pikube/member";
@@ -113,11 +113,16 @@ pub fn configure(context: &Context, host: &dyn Host) -> Result<(), Stop> {
     };
     let ttl = token_ttl_s(cluster, host);
     if ttl <= 0 && role != Role::Master {
+        const HELP: &str = "`piflash configure --new-token CARD` gives the card another one; `piflash token list` shows \
+                            the cluster's tokens";
         let expired = cluster.token_expires.map(|at| at.to_string()).unwrap_or_default();
-        return Err(Stop::person(
-            format!("the card's token let nodes in until {expired}, and that is over"),
-            "`piflash configure` gives the card a new one; `piflash token list` shows those that there are",
-        ));
+        let what = format!("the card's token let nodes in until {expired}, and that is over");
+        if time::is_guessed(host)? {
+            return Err(Stop::Again(format!(
+                "{what} by the clock of a web server, which may be wrong; {HELP}"
+            )));
+        }
+        return Err(Stop::person(what, HELP));
     }
     let towards = match role {
         Role::Master => None,

@@ -76,10 +76,18 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
 fn published(context: &Context, host: &dyn Host) -> Result<String, Stop> {
     let (kubernetes, _) = member::tables(context)?;
     let address = kubernetes.pod_network_manifest.as_deref().unwrap_or_default();
-    match download::fetch(host, &context.plan, address, DOWNLOADED, None) {
+    let sum = kubernetes.pod_network_manifest_sha256.as_deref();
+    match download::fetch(host, &context.plan, address, DOWNLOADED, sum) {
         Ok(()) => {}
         Err(Failure::Absent(what) | Failure::Passing(what)) => return Err(Stop::Again(what)),
         Err(Failure::Stop(stop)) => return Err(stop),
+    }
+    if let Some(sum) = sum
+        && !download::has_sum(host, DOWNLOADED, sum)?
+    {
+        return Err(Stop::Again(format!(
+            "downloading `{address}`: what came has not the SHA-256 sum on the card, {sum}"
+        )));
     }
     let text = host.text(DOWNLOADED)?.unwrap_or_default();
     if text.contains("kind: DaemonSet") {

@@ -91,6 +91,84 @@ fn what_a_kubeadm_has_begun_is_undone_before_the_next_one() {
     assert!(said.contains("`kubeadm init`: timed out waiting for the condition"), "{said}");
 }
 
+/// What kubeadm says once it has asked for its whole discovery time, whether the token was revoked or the control plane is
+/// not that far.
+#[test]
+fn a_token_that_the_cluster_does_not_show_is_told_and_tried_on() {
+    let node = Node::worker();
+    let said = "error execution phase preflight: couldn't validate the identity of the API Server: could not find a JWS signature in the cluster-info ConfigMap for token ID \"abcdef\"\nTo see the stack trace of this error execute with --v=5 or higher";
+    node.fail("kubeadm join", 1, said, 3);
+    run_on(&node, &node).unwrap();
+    assert_eq!(commands(&node, "kubeadm join"), 4);
+    let all = node.said.borrow();
+    let told: Vec<&String> =
+        all.iter().filter(|line| line.contains("that it has this card's token")).collect();
+    for part in ["revoked", "still starting", "piflash token list", "configure --new-token"] {
+        assert!(told[0].contains(part), "{told:?}");
+    }
+    assert_eq!(told.iter().filter(|line| line.starts_with('<')).count(), 1, "once: {told:?}");
+    assert_eq!(node.get(crate::journal::PATH).matches("card's token").count(), 1);
+}
+
+/// crictl's lines are never the same twice; what is told of them is.
+#[test]
+fn an_image_that_cannot_be_pulled_is_told_once() {
+    let node = Node::worker();
+    for second in 10..20 {
+        let line = format!(
+            "time=\"2026-11-28T14:31:{second}Z\" level=fatal msg=\"pulling image: rpc error: code = Unknown desc = failed to pull and unpack image \\\"registry.k8s.io/pause:3.10.2\\\": dial tcp 192.168.1.21:410{second}->203.0.113.9:443: i/o timeout\""
+        );
+        node.fail(
+            "crictl --runtime-endpoint=unix:///run/containerd/containerd.sock pull",
+            1,
+            &line,
+            1,
+        );
+    }
+    run_on(&node, &node).unwrap();
+    let journal = node.get(crate::journal::PATH);
+    assert_eq!(journal.matches("failed to pull and unpack image").count(), 1, "{journal}");
+    assert!(!journal.contains("level=fatal") && !journal.contains(":41010"), "{journal}");
+}
+
+/// With a sum on the card, what comes in the manifest's place is not applied.
+#[test]
+fn a_manifest_is_the_one_that_the_card_means() {
+    const URL: &str = "https://calico.example.org/calico.yaml";
+    const MANIFEST: &str = "apiVersion: apps/v1\nkind: DaemonSet\n";
+    let node = Node::pi();
+    node.put(&format!("web:{URL}"), MANIFEST);
+    let sum = crate::host::scripted::packages::checksum(MANIFEST);
+    let with = |sum: &str| {
+        let mut context = context(&node);
+        let kubernetes = context.plan.kubernetes.as_mut().unwrap();
+        kubernetes.pod_network = pikube_config::PodNetwork::Calico;
+        kubernetes.pod_network_manifest = Some(URL.to_owned());
+        kubernetes.pod_network_manifest_sha256 = Some(sum.to_owned());
+        (pod_network::STEP.apply)(&context, &node)
+    };
+    for helper in [true, false] {
+        if !helper {
+            node.entries.borrow_mut().remove("/usr/lib/apt/apt-helper");
+            node.put("/usr/bin/curl", "");
+        }
+        let other = "0a".repeat(32);
+        let Err(Stop::Again(what)) = with(&other) else { panic!() };
+        assert!(what.contains(URL) && what.to_lowercase().contains("sum"), "{what}");
+        assert_eq!(
+            commands(
+                &node,
+                "kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=20s apply"
+            ),
+            0
+        );
+        // It gets as far as to the API server, which is not there.
+        let Err(Stop::Again(what)) = with(&sum) else { panic!() };
+        assert!(what.contains("applying the network's manifest"), "{what}");
+        node.log.borrow_mut().clear();
+    }
+}
+
 #[test]
 fn a_node_of_somebody_else_is_left_alone() {
     for path in ["/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/etcd.yaml"] {
@@ -127,6 +205,11 @@ fn what_cannot_heal_stops_at_once() {
     };
     assert!(what.contains("2026-12-05") && help.contains("piflash configure"), "{what}");
     assert_eq!(commands(&late, "kubeadm"), 0);
+    // The date of a web server is no proof of it.
+    late.drop_below("/run/systemd/timesync");
+    late.put("/run/pikube/time", "packages.example.org\n");
+    let Err(Stop::Again(what)) = (join::STEP.apply)(&context(&late), &late) else { panic!() };
+    assert!(what.contains("which may be wrong") && what.contains("--new-token"), "{what}");
 
     let small = Node::pi();
     small.put("/proc/meminfo", "MemTotal:         944392 kB\n");

@@ -177,10 +177,10 @@ impl Shop<'_> {
             )));
         }
         let to = format!("{CACHE}/{name}");
-        if !self.is(&to, &sum)? {
+        if !download::has_sum(self.host, &to, &sum)? {
             download::fetch(self.host, &self.context.plan, url, &to, Some(&sum))
                 .map_err(|failure| self.stop(failure, HELP))?;
-            if !self.is(&to, &sum)? {
+            if !download::has_sum(self.host, &to, &sum)? {
                 self.host.remove(&to)?;
                 return Err(Stop::Again(format!(
                     "downloading `{url}`: what came is not what its checksum says"
@@ -188,15 +188,6 @@ impl Shop<'_> {
             }
         }
         Ok((to, sum))
-    }
-
-    /// Whether a file has this checksum.
-    fn is(&self, path: &str, sum: &str) -> Result<bool, Stop> {
-        if !self.host.exists(path)? {
-            return Ok(false);
-        }
-        let answer = self.host.ask(&Command::new("sha256sum", [path]))?;
-        Ok(answer.stdout.split_whitespace().next() == Some(sum))
     }
 
     fn stop(&self, failure: Failure, help: &str) -> Stop {
