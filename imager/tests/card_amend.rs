@@ -65,7 +65,8 @@ fn change(read: &ReadCard, node: &NodeFiles, agent_bytes: usize) -> Patch {
 
 fn read_files(card: &ReadCard) -> BTreeMap<&'static str, Vec<u8>> {
     let mut patch = Patch::new();
-    let boot = BootFs::open(card.patched(&mut patch)).unwrap();
+    let map = card.map(&patch).unwrap();
+    let boot = BootFs::open(card, &map, &mut patch).unwrap();
     FILES.iter().filter_map(|name| Some((*name, boot.read(name).unwrap()?))).collect()
 }
 
@@ -245,4 +246,31 @@ fn a_damaged_allocation_table_is_refused() {
             assert!(error.help().unwrap().contains("fsck.vfat"), "{error:?}");
         }
     }
+}
+
+/// A root folder that is a circle, full of removed names: whoever looks for a name in it goes round and round.
+#[test]
+fn looking_at_a_card_ends_where_its_chains_do_not() {
+    let desk = Desk::new(Fat::ThirtyTwo);
+    let (mut bytes, fat) = (desk.before.clone(), desk.read.fat().clone());
+    let start = desk.image.boot_offset_bytes;
+    let root = fat.root_cluster.unwrap();
+    for at in fat.copies(u64::from(root) * 4) {
+        let at = (start + at) as usize;
+        bytes[at..at + 4].copy_from_slice(&root.to_le_bytes());
+    }
+    let folder = fat.cluster(root);
+    let folder = (start + folder.start) as usize..(start + folder.end) as usize;
+    bytes[folder].chunks_mut(32).for_each(|name| name[0] = 0xe5);
+    let damaged = desk.put("damaged.img", &bytes);
+    let piflash = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_piflash"));
+        let output = command.args(args).arg(&damaged).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, says) = piflash(&["diagnose"]);
+    assert_eq!(code, Some(1), "{says}");
+    assert!(says.contains("more than one file") && says.contains("fsck.vfat"), "{says}");
+    let (code, says) = piflash(&["verify", "--image", desk.image.path().to_str().unwrap()]);
+    assert_eq!(code, Some(4), "{says}");
 }

@@ -3,13 +3,18 @@
 //! Rules that its version 0.3.6 imposes (design's reference, `codebases` §0): no directories, always truncate,
 //! a time provider of our own, and `unmount` checked.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 
 use fatfs::{FatType, FileSystem, FsOptions};
 use thiserror::Error;
 
+use crate::image::{FatMap, Patch, PatchedPartition, ReadAt, WithBoot};
+
 /// Largest file that is read whole, bytes: everything piflash reads is text.
 const MAX_READ_BYTES: u64 = 1 << 20;
+
+/// A file of the volume.
+type File<'fs, 'a, B> = fatfs::File<'fs, PatchedPartition<'a, B>>;
 
 /// Bytes that are compared at a time.
 const COMPARED_BYTES: usize = 64 << 10;
@@ -39,18 +44,25 @@ pub enum FatError {
 }
 
 /// A mounted volume.
-pub struct BootFs<T: Read + Write + Seek> {
-    fs: FileSystem<T>,
+pub struct BootFs<'a, B: ReadAt> {
+    fs: FileSystem<PatchedPartition<'a, B>>,
 }
 
-impl<T: Read + Write + Seek> BootFs<T> {
-    /// Mounts a volume that starts at offset 0 of `device`.
+impl<'a, B: ReadAt> BootFs<'a, B> {
+    /// Mounts the boot partition of an image or a card as `patch` changes it.
+    ///
+    /// `_checked` is what [`WithBoot::map`] made of this partition, before or after changes of ours: `fatfs` follows a
+    /// chain that is a circle for ever, and there is no map of a partition that has one.
     ///
     /// # Errors
     /// [`FatError::Open`], [`FatError::Fat12`].
-    pub fn open(device: T) -> Result<Self, FatError> {
+    pub fn open<D: WithBoot<Bytes = B>>(
+        disk: &'a D,
+        _checked: &FatMap<'_>,
+        patch: &'a mut Patch,
+    ) -> Result<Self, FatError> {
         let options = FsOptions::new().time_provider(&LAPTOP_CLOCK).update_accessed_date(false);
-        let fs = FileSystem::new(device, options).map_err(FatError::Open)?;
+        let fs = FileSystem::new(disk.patched(patch), options).map_err(FatError::Open)?;
         if fs.fat_type() == FatType::Fat12 { Err(FatError::Fat12) } else { Ok(Self { fs }) }
     }
 
@@ -182,7 +194,7 @@ impl<T: Read + Write + Seek> BootFs<T> {
         self.fs.unmount().map_err(FatError::Close)
     }
 
-    fn open_file(&self, name: &str) -> Result<Option<fatfs::File<'_, T>>, FatError> {
+    fn open_file(&self, name: &str) -> Result<Option<File<'_, 'a, B>>, FatError> {
         match self.fs.root_dir().open_file(name) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

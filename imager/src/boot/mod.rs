@@ -78,10 +78,10 @@ impl BootError {
                 "write the card anew: `piflash --hostname NAME CARD`; a change would lose them"
                     .into(),
             ),
-            BootError::NoCmdline(_) | BootError::Fat(_) => {
+            BootError::Map(MapError::Read(_)) => None,
+            BootError::NoCmdline(_) | BootError::Fat(_) | BootError::Map(MapError::TooLarge(_)) => {
                 Some(format!("check the image; piflash prepares {SUPPORTED}"))
             }
-            BootError::Map(MapError::Read(_)) => None,
             BootError::Map(_) => {
                 Some("mend the boot partition with `fsck.vfat -r`, or write the card anew".into())
             }
@@ -117,9 +117,8 @@ pub struct Survey {
 /// [`BootError`]: not a FAT volume, or an operating system that piflash does not prepare.
 pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
     let mut patch = Patch::default();
-    // First, since it refuses chains that would be followed for ever.
-    let free_bytes = disk.map(&patch)?.free_bytes();
-    let fs = BootFs::open(disk.patched(&mut patch))?;
+    let map = disk.map(&patch)?;
+    let fs = BootFs::open(disk, &map, &mut patch)?;
     let text = |name: &str| -> Result<Option<String>, FatError> {
         Ok(fs.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };
@@ -143,5 +142,5 @@ pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
         return Err(BootError::NoCmdline(cmdline));
     }
     let (label, launched) = (signs.label.clone(), signs.launched);
-    Ok(Survey { os, label, fat: fs.kind(), free_bytes, launched })
+    Ok(Survey { os, label, fat: fs.kind(), free_bytes: map.free_bytes(), launched })
 }

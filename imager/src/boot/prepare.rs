@@ -10,13 +10,10 @@ use super::fat::{BootFs, FatError};
 use super::os::{Bits, Os};
 use super::replace::replace;
 use crate::agents::{Agent, Agents};
-use crate::image::{Patch, PatchedPartition, ReadAt, WithBoot, is_zero};
+use crate::image::{Patch, ReadAt, WithBoot, is_zero};
 
 /// Left free on the boot partition for what the OS and the agent write there, bytes.
 const RESERVE_BYTES: u64 = 256 << 10;
-
-/// One node's copy of the boot partition.
-type Volume<'a, B> = BootFs<PatchedPartition<'a, B>>;
 
 /// One node's boot partition: what changes, and the changed sectors.
 pub struct Prepared {
@@ -52,7 +49,7 @@ pub fn prepare(
     let map = disk.map(&patch)?;
     let (free, cluster) = (map.free_bytes(), disk.fat().cluster_bytes);
     let (lost, is_whole) = (map.lost().count() as u64 * cluster, map.is_whole());
-    let fs = BootFs::open(disk.patched(&mut patch))?;
+    let fs = BootFs::open(disk, &map, &mut patch)?;
     let found = found(&fs, os)?;
     let choices = choices(agents, os);
     let mut last = None;
@@ -93,7 +90,7 @@ fn choices<'a>(agents: &'a Agents, os: &Os) -> Vec<Vec<&'a Agent>> {
 
 /// The edits without those that are there already.
 fn changes<B: ReadAt>(
-    fs: &Volume<'_, B>,
+    fs: &BootFs<'_, B>,
     os: &Os,
     node: &NodeFiles,
     agents: &[&Agent],
@@ -113,7 +110,7 @@ fn changes<B: ReadAt>(
     Ok((edits, warnings))
 }
 
-fn only_new<B: ReadAt>(fs: &Volume<'_, B>, edits: Vec<Edit>) -> Result<Vec<Edit>, FatError> {
+fn only_new<B: ReadAt>(fs: &BootFs<'_, B>, edits: Vec<Edit>) -> Result<Vec<Edit>, FatError> {
     let mut new = Vec::new();
     for edit in edits {
         if !fs.holds(&edit.name, &edit.after)? {
@@ -123,7 +120,7 @@ fn only_new<B: ReadAt>(fs: &Volume<'_, B>, edits: Vec<Edit>) -> Result<Vec<Edit>
     Ok(new)
 }
 
-fn found<B: ReadAt>(fs: &Volume<'_, B>, os: &Os) -> Result<Found, BootError> {
+fn found<B: ReadAt>(fs: &BootFs<'_, B>, os: &Os) -> Result<Found, BootError> {
     Ok(Found {
         cmdline: fs.read(&os.cmdline)?.ok_or_else(|| BootError::NoCmdline(os.cmdline.clone()))?,
         config: fs.read("config.txt")?,
@@ -135,7 +132,7 @@ fn found<B: ReadAt>(fs: &Volume<'_, B>, os: &Os) -> Result<Found, BootError> {
 }
 
 /// The plan that lies there; one that cannot be read is as good as none, and is written anew.
-fn plan_on<B: ReadAt>(fs: &Volume<'_, B>) -> Result<Option<FirstbootPlan>, FatError> {
+fn plan_on<B: ReadAt>(fs: &BootFs<'_, B>) -> Result<Option<FirstbootPlan>, FatError> {
     let text = fs.read(names::PLAN)?;
     let text = text.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
     Ok(text.and_then(|text| FirstbootPlan::from_toml(text).ok()))
@@ -148,7 +145,8 @@ fn plan_on<B: ReadAt>(fs: &Volume<'_, B>) -> Result<Option<FirstbootPlan>, FatEr
 /// [`BootError::Plan`], [`BootError::Secrets`], and what reading the volume says.
 pub fn existing(disk: &impl WithBoot) -> Result<Option<NodeFiles>, BootError> {
     let mut patch = Patch::default();
-    let fs = BootFs::open(disk.patched(&mut patch))?;
+    let map = disk.map(&patch)?;
+    let fs = BootFs::open(disk, &map, &mut patch)?;
     let Some(bytes) = fs.read(names::PLAN)? else { return Ok(None) };
     let plan =
         FirstbootPlan::from_toml(&String::from_utf8_lossy(&bytes)).map_err(BootError::Plan)?;

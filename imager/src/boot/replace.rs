@@ -33,9 +33,9 @@ pub fn replace(
         change.free(cluster)?;
     }
     change.make_room(before, files)?;
-    let exchanged = change.write(files)?;
+    let exchanged = change.write(before, files)?;
     change.exchange(&exchanged)?;
-    change.remove(&exchanged)?;
+    change.remove(before, &exchanged)?;
     change.clear(before)
 }
 
@@ -80,8 +80,12 @@ impl<D: WithBoot> Change<'_, D> {
     }
 
     /// Writes every file: one that is there already beside itself, under a name of its own. The short paths of both.
-    fn write(&mut self, files: &[(&str, &[u8])]) -> Result<Vec<(String, String)>, BootError> {
-        let fs = BootFs::open(self.disk.patched(self.patch))?;
+    fn write(
+        &mut self,
+        before: &FatMap<'_>,
+        files: &[(&str, &[u8])],
+    ) -> Result<Vec<(String, String)>, BootError> {
+        let fs = BootFs::open(self.disk, before, self.patch)?;
         let mut exchanged = Vec::new();
         for (number, (name, content)) in files.iter().enumerate() {
             match fs.short_path(name)? {
@@ -111,8 +115,12 @@ impl<D: WithBoot> Change<'_, D> {
         Ok(())
     }
 
-    fn remove(&mut self, exchanged: &[(String, String)]) -> Result<(), BootError> {
-        let fs = BootFs::open(self.disk.patched(self.patch))?;
+    fn remove(
+        &mut self,
+        before: &FatMap<'_>,
+        exchanged: &[(String, String)],
+    ) -> Result<(), BootError> {
+        let fs = BootFs::open(self.disk, before, self.patch)?;
         for (_, new) in exchanged {
             fs.remove(new)?;
         }

@@ -6,7 +6,7 @@ use crate::boot::{BootError, BootFs, FatError};
 use crate::card;
 use crate::cli::DiagnoseArgs;
 use crate::failure::{Exit, Failure};
-use crate::image::{Patch, PatchedPartition, WithBoot as _};
+use crate::image::{Patch, WithBoot as _};
 use crate::progress::Console;
 use crate::progress::json::Message;
 
@@ -21,7 +21,8 @@ const LOG_LINES: usize = 20;
 pub fn run(args: &DiagnoseArgs, console: &Console) -> Result<Exit, Failure> {
     let card = card::read(&args.card)?;
     let mut patch = Patch::new();
-    let boot = BootFs::open(card.patched(&mut patch)).map_err(BootError::from)?;
+    let map = card.map(&patch).map_err(BootError::from)?;
+    let boot = BootFs::open(&card, &map, &mut patch).map_err(BootError::from)?;
     let found = Found::read(&boot).map_err(BootError::from)?;
     if !found.is_prepared {
         let path = args.card.display();
@@ -53,7 +54,7 @@ struct Found {
 }
 
 impl Found {
-    fn read(boot: &BootFs<PatchedPartition<'_, card::ReadCard>>) -> Result<Self, FatError> {
+    fn read(boot: &BootFs<'_, card::ReadCard>) -> Result<Self, FatError> {
         // A power cut may have left anything in a file: it is shown as far as it is text.
         let text = |name: &str| -> Result<Option<String>, FatError> {
             let bytes = boot.read(name)?;

@@ -82,7 +82,8 @@ pub fn run(
 /// Whether piflash has been there. A boot partition that cannot be read was not prepared.
 fn is_prepared(card: &ReadCard) -> bool {
     let mut patch = Patch::new();
-    let boot = BootFs::open(card.patched(&mut patch));
+    let Ok(map) = card.map(&patch) else { return false };
+    let boot = BootFs::open(card, &map, &mut patch);
     boot.is_ok_and(|boot| boot.exists(names::PLAN).unwrap_or(false))
 }
 

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 /// Bytes of one directory entry.
 const ENTRY_BYTES: usize = 32;
+/// Most clusters of a volume that is looked at: what 1 GiB, the largest boot partition of an image, has of the smallest.
+const MAX_CLUSTERS: u32 = 1 << 21;
 /// Attributes of an entry that holds a piece of a long name.
 const LONG_NAME: u8 = 0x0f;
 const FOLDER: u8 = 0x10;
@@ -22,6 +24,11 @@ pub enum MapError {
     /// Reading it.
     #[error("reading the FAT file system")]
     Read(#[from] io::Error),
+    /// More clusters than any boot partition has.
+    #[error(
+        "the FAT file system has {0} clusters, and a boot partition has at most {MAX_CLUSTERS}"
+    )]
+    TooLarge(u32),
     /// A chain that leads to a cluster that is free, or does not exist.
     #[error("the FAT file system is damaged: cluster {0} is part of a file and is marked as free")]
     Broken(u32),
@@ -57,11 +64,14 @@ pub struct FatEntry {
 pub type ReadVolume<'a> = dyn Fn(u64, &mut [u8]) -> io::Result<()> + 'a;
 
 impl<'a> FatMap<'a> {
-    /// Reads the allocation table and every directory. Memory: five bytes for each cluster.
+    /// Reads the allocation table and every directory. Memory: 13 bytes for each cluster, 26 MiB at most.
     ///
     /// # Errors
     /// [`MapError`]; a volume whose chains are circles ends here and not in a loop.
     pub fn read(fat: &'a FatBootSector, read: &ReadVolume<'_>) -> Result<Self, MapError> {
+        if fat.clusters > MAX_CLUSTERS {
+            return Err(MapError::TooLarge(fat.clusters));
+        }
         let copies = fat.copies(0);
         let mut bytes = vec![0; fat.entries_bytes() as usize];
         read(copies[0], &mut bytes)?;
@@ -238,5 +248,28 @@ impl FatEntry {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         let (name, extension) = (text(&self.name[..8]), text(&self.name[8..]));
         if extension.is_empty() { name } else { format!("{name}.{extension}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_clusters_than_a_boot_partition_has_are_not_read() {
+        let mut sector = [0; 512];
+        let fat_sectors = (MAX_CLUSTERS + 3).div_ceil(128);
+        let sectors = 32 + fat_sectors + MAX_CLUSTERS + 1;
+        sector[..3].copy_from_slice(&[0xeb, 0x58, 0x90]);
+        sector[11..17].copy_from_slice(&[0, 2, 1, 32, 0, 1]);
+        sector[21] = 0xf8;
+        sector[32..36].copy_from_slice(&sectors.to_le_bytes());
+        sector[36..40].copy_from_slice(&fat_sectors.to_le_bytes());
+        sector[44] = 2;
+        sector[510..].copy_from_slice(&[0x55, 0xaa]);
+        let fat = FatBootSector::parse(&sector, u64::MAX).unwrap();
+        let error = FatMap::read(&fat, &|_, _| panic!("nothing is read")).unwrap_err();
+        assert_eq!(fat.clusters, MAX_CLUSTERS + 1);
+        assert!(matches!(error, MapError::TooLarge(_)), "{error}");
     }
 }
