@@ -7,6 +7,10 @@ use pikube_config::names;
 use thiserror::Error;
 
 use crate::boot::Bits;
+use crate::small_file;
+
+/// Largest agent, bytes: four times what one with debugging symbols has.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Built in by `build.rs`: architecture and binary; empty in a build without `make agents`.
 static BUILT_IN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/agents.rs"));
@@ -77,7 +81,7 @@ impl Agents {
         let mut agents = Vec::new();
         for architecture in names::AGENT_ARCHITECTURES {
             let path = folder.join(format!("{}{architecture}", names::AGENT_PREFIX));
-            match std::fs::read(&path) {
+            match small_file::read(&path, MAX_BYTES) {
                 Ok(binary) if elf_machine(&binary) == Some(machine(architecture)) => {
                     agents.push(Agent { architecture, binary: Cow::Owned(binary) });
                 }

@@ -23,3 +23,5 @@ pub mod moment;
 pub mod person;
 pub mod plan;
 pub mod progress;
+pub mod small_file;
+pub mod yaml;

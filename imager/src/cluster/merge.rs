@@ -9,16 +9,19 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use saphyr::{LoadableYamlNode as _, Yaml};
+use saphyr::Yaml;
 use zeroize::Zeroizing;
 
 use super::folder::{Folder, acting, replace, wipe};
 use super::kubectl_lock::Lock;
 use super::{Error, Kubeconfig};
 use crate::person::Person;
+use crate::{small_file, yaml};
 
 /// Links that lead to a file, at most, as the kernel counts them (path_resolution(7)).
 const MAX_LINKS: usize = 40;
+/// Largest kubeconfig that is changed, bytes: one with a thousand clusters is a tenth of it.
+const MAX_BYTES: u64 = 4 << 20;
 
 /// What was done.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ pub fn merge_into(
     // kubectl locks the name that it was given, not the file behind it.
     let _lock = Lock::take(&asked)?;
     let _behind = (*path != asked).then(|| Lock::take(path)).transpose()?;
-    let old = match fs::read_to_string(path) {
+    let old = match small_file::read_text(path, MAX_BYTES) {
         Ok(text) => Some(Zeroizing::new(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(Error::io("reading", path)(error)),
@@ -157,7 +160,7 @@ fn merged(old: &str, new: &Kubeconfig) -> Result<(Zeroizing<String>, bool), Refu
             text.push('\n');
         }
         text.push_str(&new.text());
-        return checked(&Yaml::load_from_str("{}").unwrap_or_default(), text, new);
+        return checked(&yaml::load("{}").unwrap_or_default(), text, new);
     };
     if is_taken(&before, new) {
         return Err(Refusal::Taken);
@@ -188,7 +191,7 @@ fn merged(old: &str, new: &Kubeconfig) -> Result<(Zeroizing<String>, bool), Refu
 }
 
 fn parse(text: &str) -> Result<Option<Yaml<'_>>, Refusal> {
-    let documents = Yaml::load_from_str(text).map_err(|_| Refusal::Form("it is not YAML"))?;
+    let documents = yaml::load(text).map_err(|_| Refusal::Form("it is not YAML"))?;
     match <[Yaml<'_>; 1]>::try_from(documents) {
         Ok([top]) if top.is_null() => Ok(None),
         Ok([top]) if top.as_mapping().is_some() => Ok(Some(top)),
@@ -250,7 +253,9 @@ fn put(
     let indent = lines[*first].len() - lines[*first].trim_start().len();
     let begins = |line: &str| {
         let rest = line.get(indent..).unwrap_or_default();
-        line[..indent.min(line.len())].trim().is_empty() && (rest.starts_with("- ") || rest == "-")
+        // In the middle of a letter there is no entry either.
+        let before = line.get(..indent.min(line.len())).unwrap_or(line);
+        before.trim().is_empty() && (rest.starts_with("- ") || rest == "-")
     };
     if !begins(&lines[*first]) {
         return Err(FORM);
@@ -262,7 +267,7 @@ fn put(
         let text: Zeroizing<String> = Zeroizing::new(
             lines[*start..=last].iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n"),
         );
-        let item = Yaml::load_from_str(&text).map_err(|_| FORM)?;
+        let item = yaml::load(&text).map_err(|_| FORM)?;
         let item = item.first().and_then(|list| list.as_sequence_get(0)).ok_or(FORM)?;
         if self::text(item, "name") == Some(name) {
             lines.splice(*start..=last, own(indent));

@@ -5,8 +5,6 @@
 
 mod table;
 
-use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Arg;
@@ -14,7 +12,7 @@ use pikube_config::{Problem, Problems};
 use toml::{Table, Value};
 
 use crate::cli::{self, Given, Words};
-use crate::plan;
+use crate::{plan, small_file};
 use table::{Level, Reader};
 
 /// Largest file that is read, bytes.
@@ -48,18 +46,28 @@ impl ClusterFile {
     /// # Errors
     /// It cannot be read, or is not TOML: why.
     pub fn read(path: &Path, home: Option<&Path>, problems: &mut Problems) -> Result<Self, String> {
-        let mut text = String::new();
-        let read =
-            fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
-        read.map_err(|error| error.to_string())?;
+        let text = small_file::read_text(path, MAX_BYTES).map_err(|error| error.to_string())?;
+        let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = folder.parent().unwrap_or(Path::new("/")).to_owned();
+        Self::parse(&text, folder, home, problems)
+    }
+
+    /// Understands its text; relative paths in it are from `folder`.
+    ///
+    /// # Errors
+    /// It is not TOML: why.
+    pub(crate) fn parse(
+        text: &str,
+        folder: PathBuf,
+        home: Option<&Path>,
+        problems: &mut Problems,
+    ) -> Result<Self, String> {
         // toml's own Display quotes the line, in which somebody may have put a password.
         let top: Table = text.parse().map_err(|error: toml::de::Error| {
             let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
             let line = before.matches('\n').count() + 1;
             format!("line {line}: {}", error.message().replace('\n', ", "))
         })?;
-        let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let folder = folder.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self::of(&top, folder, home, problems))
     }
 

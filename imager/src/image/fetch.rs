@@ -13,6 +13,7 @@ use super::notice::Notice;
 use super::opening::Surroundings;
 use super::read_ahead::interruptible;
 use super::sha256;
+use crate::small_file;
 
 /// Largest list of checksums, signature or key.
 const MAX_SMALL_BYTES: u64 = 4 << 20;
@@ -201,16 +202,15 @@ pub fn read_small(location: &Location, surroundings: &Surroundings) -> Result<Ve
 /// [`Error::Http`], [`Error::S3`], [`Error::Io`], [`Error::Interrupted`].
 pub(super) fn small(location: &Location, surroundings: &Surroundings) -> Result<Option<Vec<u8>>> {
     let path = PathBuf::from(location.to_string());
-    let failed = |source| Error::Io { action: "reading", path: path.clone(), source };
-    if let Some(file) = location.as_file() {
-        let file = match File::open(file) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut bytes = Vec::new();
-        file.take(MAX_SMALL_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-        return Ok(Some(bytes));
+    if let Some(file) = location.as_file().map(Path::to_owned) {
+        // A pipe may have nobody who writes to it, and a server's folder may be gone.
+        return interruptible(&path, &surroundings.cancelled, move || {
+            match small_file::read(&file, MAX_SMALL_BYTES) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(Error::Io { action: "reading", path: file, source }),
+            }
+        });
     }
     let (target, _) = target(location, surroundings)?;
     let client = client(surroundings)?;
@@ -263,5 +263,29 @@ impl<R: Read> Read for Typed<R> {
                 Err(error) => Error::from_read(error, &self.path).into_read(),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn small_files_are_small_and_waiting_for_one_is_interrupted() {
+        let folder = tempfile::TempDir::with_prefix("pikube-test-").unwrap();
+        let surroundings = Surroundings::bare();
+        let read = |name: &str| small(&Location::File(folder.path().join(name)), &surroundings);
+        assert!(read("missing").unwrap().is_none());
+        let large = File::create(folder.path().join("large")).unwrap();
+        large.set_len(MAX_SMALL_BYTES + 1).unwrap();
+        let error = read("large").unwrap_err();
+        let Error::Io { source, .. } = &error else { panic!("{error}") };
+        assert_eq!(source.to_string(), "it is larger than 4 MiB");
+        // Nobody ever writes to it.
+        nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        surroundings.cancelled.store(true, Ordering::Relaxed);
+        assert!(matches!(read("pipe").unwrap_err(), Error::Interrupted { .. }));
     }
 }

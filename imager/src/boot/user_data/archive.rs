@@ -6,9 +6,10 @@
 use std::fmt::Write as _;
 
 use pikube_config::Problem;
-use saphyr::{LoadableYamlNode, Yaml};
+use saphyr::Yaml;
 
 use super::{ARCHIVE, UserData, starter};
+use crate::yaml;
 
 /// Keeps a machine's host keys: for a new instance cloud-init would make new ones, which nobody knows.
 const KEEP_HOST_KEYS: &str = "- type: text/cloud-config\n  filename: pikube-again\n  content: |\n    #cloud-config\n    ssh_deletekeys: false\n";
@@ -32,7 +33,7 @@ pub fn wrap(own: &UserData, launcher: &str, again: bool) -> String {
 pub fn unwrap(archive: &[u8]) -> Result<UserData, Problem> {
     let changed = || Problem::new("user-data", "is an archive of piflash that was changed by hand");
     let text = std::str::from_utf8(archive).map_err(|_| changed())?;
-    let documents = Yaml::load_from_str(text).map_err(|_| changed())?;
+    let documents = yaml::load(text).map_err(|_| changed())?;
     let part = documents.first().and_then(Yaml::as_sequence).and_then(|parts| parts.first());
     let content = part.and_then(Yaml::as_mapping).and_then(|keys| {
         keys.iter()

@@ -1,15 +1,13 @@
 //! Reading a cloud-config as YAML, before a Pi without a screen has to.
 
 use pikube_config::Problem;
-use saphyr::{LoadableYamlNode, Yaml};
+
+use crate::yaml;
 
 /// Whether it is YAML with keys at its top (or empty); the host name that it sets.
 pub fn check(text: &str) -> Result<Option<String>, Problem> {
-    let documents = Yaml::load_from_str(text).map_err(|error| {
-        let (line, column) = (error.marker().line(), error.marker().col() + 1);
-        Problem::new("user-data", format!("line {line}, column {column}: {}", error.info()))
-            .help("correct its YAML")
-    })?;
+    let documents = yaml::load(text)
+        .map_err(|error| Problem::new("user-data", error.to_string()).help("correct its YAML"))?;
     let top = match documents.as_slice() {
         [] => return Ok(None),
         [top] => top,
@@ -46,6 +44,8 @@ mod tests {
         assert_eq!(check("#cloud-config\n# hostname: a\n"), Ok(None));
         let error = check("#cloud-config\na: [1, 2\nb: 3\n").unwrap_err().to_string();
         assert!(error.contains("line ") && error.contains("column "), "{error}");
+        let nested = format!("#cloud-config\na: {}", "[".repeat(50_000));
+        assert!(check(&nested).unwrap_err().to_string().contains("nested more than"));
         assert!(check("---\na: 1\n---\nb: 1\n").unwrap_err().to_string().contains("more than one"));
     }
 }
