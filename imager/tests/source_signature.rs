@@ -106,6 +106,15 @@ fn only_the_right_signature_of_the_right_key_is_believed() {
     gpg.sign(None, "other", "other.sig", &[]);
     assert!(read("other.sig", "other.asc").unwrap() == image, "RSA");
 
+    // Of several signatures one is enough, and of a great many the first are looked at.
+    let bytes = |name: &str| std::fs::read(world.path(name)).unwrap();
+    let (own, foreign) = (bytes("binary.sig"), bytes("other.sig"));
+    world.put("several.sig", &[foreign.repeat(31), own.clone()].concat());
+    assert!(read("several.sig", "maker.asc").unwrap() == image, "the last of several");
+    world.put("many.sig", &[foreign.repeat(32), own].concat());
+    let error = problem("many.sig", "maker.asc");
+    assert!(matches!(error, SignatureError::OtherKey { .. }), "{error}");
+
     gpg.key(old, "expired", "ed25519", "1y");
     gpg.sign(next_day, "expired", "expired.sig", &[]);
     let error = problem("expired.sig", "expired.asc").to_string();

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Error, Result};
@@ -16,6 +16,13 @@ use super::opening::Surroundings;
 
 /// Most blocks of an image: far more than any card has.
 const MAX_BLOCKS: u64 = 1 << 32;
+
+/// Largest block: far more than any file system has.
+const MAX_BLOCK_BYTES: u64 = 1 << 24;
+/// Most elements and texts of a map; bmaptool writes four for each range.
+const MAX_NODES: u32 = 1 << 20;
+/// Most attributes of an element: a range has one.
+const MAX_ATTRIBUTES: usize = 16;
 
 /// What packing and imaging add to the name of a file.
 const EXTENSIONS: [&str; 9] = ["img", "raw", "iso", "wic", "xz", "gz", "zst", "bz2", "zip"];
@@ -65,8 +72,10 @@ impl Bmap {
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let bad = |problem: String| bad(path, problem);
         let text = std::str::from_utf8(bytes).map_err(|_| bad("it is not text".into()))?;
-        let document =
-            Document::parse(text).map_err(|error| bad(format!("it is no XML: {error}")))?;
+        check_costs(text).map_err(bad)?;
+        let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+        let document = Document::parse_with_options(text, options)
+            .map_err(|error| bad(format!("it is no XML: {error}")))?;
         let root = document.root_element();
         if !root.has_tag_name("bmap") {
             return Err(bad("it is XML of another kind".into()));
@@ -83,7 +92,7 @@ impl Bmap {
         let image_bytes = number(root, "ImageSize").map_err(bad)?;
         let block_bytes = number(root, "BlockSize").map_err(bad)?;
         let blocks = number(root, "BlocksCount").map_err(bad)?;
-        let plausible = block_bytes > 0
+        let plausible = (1..=MAX_BLOCK_BYTES).contains(&block_bytes)
             && blocks <= MAX_BLOCKS
             && block_bytes.is_multiple_of(512)
             && image_bytes.div_ceil(block_bytes) == blocks;
@@ -182,6 +191,26 @@ fn number(root: Node<'_, '_>, name: &str) -> std::result::Result<u64, String> {
         .ok_or_else(|| format!("its `{name}` is missing or no number"))
 }
 
+/// Refuses what costs the XML reader more than its length: it compares each attribute of an element with the others, and
+/// each element takes over the name spaces of those around it. No map has either.
+fn check_costs(text: &str) -> std::result::Result<(), String> {
+    if text.contains("xmlns") {
+        return Err("it is XML of another kind: it has name spaces".into());
+    }
+    // In a tag there is no `<`, and no attribute without `=` and a quotation mark.
+    let is_crowded = |tag: &str| {
+        let values = tag.split('=').skip(1);
+        values
+            .filter(|value| value.trim_start().starts_with(['"', '\'']))
+            .nth(MAX_ATTRIBUTES)
+            .is_some()
+    };
+    match text.split('<').any(is_crowded) {
+        true => Err(format!("it has an element with more than {MAX_ATTRIBUTES} attributes")),
+        false => Ok(()),
+    }
+}
+
 /// `7` or `3-9`.
 fn blocks_of(text: &str) -> Option<(u64, u64)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -254,9 +283,16 @@ mod tests {
              <MappedBlocksCount> {mapped} </MappedBlocksCount>\n<ChecksumType> sha256 </ChecksumType>\n\
              <BmapFileChecksum> {zeros} </BmapFileChecksum>\n<BlockMap>\n{ranges}\n</BlockMap>\n</bmap>\n"
         );
-        let sum: [u8; 32] = Sha256::digest(&text).into();
-        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-        text.replace(&zeros, &sum)
+        summed(&text)
+    }
+
+    /// The text with its sum in the place of what stands there.
+    fn summed(text: &str) -> String {
+        let tag = "<BmapFileChecksum> ";
+        let at = text.find(tag).unwrap() + tag.len();
+        let with = |sum: &str| format!("{}{sum}{}", &text[..at], &text[at + 64..]);
+        let sum: [u8; 32] = Sha256::digest(with(&"0".repeat(64))).into();
+        with(&sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
     fn parse(text: &str) -> std::result::Result<Bmap, String> {
@@ -290,8 +326,26 @@ mod tests {
         assert!(refused(&map("<Range> 0 </Range>", 2)).contains("not as many blocks"));
         assert!(refused(&map("<Range chksum=\"12\"> 0 </Range>", 1)).contains("its checksum `12`"));
         assert!(refused("hello").contains("it is no XML"));
+        let huge = map("<Range> 1-1 </Range>", 1).replace(" 40000 ", &format!(" {} ", u64::MAX));
+        let huge = huge.replace(" 4096 ", &format!(" {} ", 1u64 << 63)).replace(" 10 ", " 2 ");
+        assert!(refused(&summed(&huge)).contains("its sizes contradict"));
         assert!(refused("<html/>").contains("another kind"));
         assert!(refused("<bmap version=\"3.0\"/>").contains("its version `3.0`"));
+    }
+
+    /// Each of these takes hours without the bounds.
+    #[test]
+    fn what_costs_more_than_its_length_is_refused() {
+        let attributes: String = (0..400_000).map(|n| format!(" a{n}=\"\"")).collect();
+        let refused = parse(&format!("<bmap version=\"2.0\"{attributes}/>")).unwrap_err();
+        assert!(refused.contains("more than 16 attributes"), "{refused}");
+        let spaces: String = (0..100_000).map(|n| format!("<a xmlns:n{n}='u'>")).collect();
+        assert!(parse(&spaces).unwrap_err().contains("name spaces"));
+        // Deep, and many: each costs what its length does.
+        let deep = "<a>".repeat(1 << 20);
+        assert!(parse(&deep).unwrap_err().contains("it is no XML"));
+        let many = format!("<bmap version=\"2.0\">{}</bmap>", "<a/>".repeat(1 << 20));
+        assert!(parse(&many).unwrap_err().contains("nodes limit"));
     }
 
     #[test]

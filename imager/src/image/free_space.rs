@@ -16,6 +16,8 @@ use super::partitions::{Partition, PartitionTable};
 const START_BYTES: u64 = 256 << 10;
 /// Most bytes of bitmaps that are kept: for 128 GiB of blocks of 4 KiB. What more there is, is written.
 const MAX_BITMAP_BYTES: u64 = 4 << 20;
+/// Most bitmaps that are kept, each of which is looked through for every piece of the image.
+const MAX_BITMAPS: usize = 4096;
 
 /// What is free on a whole disk.
 #[derive(Debug, Default)]
@@ -206,8 +208,11 @@ impl Reader {
     /// Keeps a bitmap for what comes after `at`, where that is not too much.
     fn know(&mut self, at: u64, bitmap: Bitmap) {
         let ahead = self.known.iter().filter(|known| known.bitmap.end_bytes() > at);
-        let bytes: u64 = ahead.map(|known| known.bitmap.memory_bytes()).sum();
-        if bitmap.end_bytes() > at && bytes + bitmap.memory_bytes() <= MAX_BITMAP_BYTES {
+        let (mut count, mut bytes) = (0, bitmap.memory_bytes());
+        for known in ahead {
+            (count, bytes) = (count + 1, bytes + known.bitmap.memory_bytes());
+        }
+        if bitmap.end_bytes() > at && count < MAX_BITMAPS && bytes <= MAX_BITMAP_BYTES {
             self.known.push(Known { from: at, bitmap });
         }
     }
@@ -235,4 +240,63 @@ fn foreign(start: &[u8]) -> Option<Doubt> {
     };
     let is_zfs = start[128 << 10..].chunks(1 << 10).any(uberblock);
     (found || is_zfs).then_some(Doubt("there is something else in its partition"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: usize = 1024;
+
+    /// A file system of so many small groups without checksums. All of it is in use; the metadata of all groups is in front.
+    fn many_groups(groups: usize, blocks_per_group: usize) -> (u64, Vec<u8>) {
+        let blocks = groups * blocks_per_group + 1;
+        let table = 2 * BLOCK;
+        let first = (table + groups * 32).div_ceil(BLOCK);
+        let mut bytes = vec![0; (first + groups) * BLOCK];
+        let mut put = |at: usize, value: usize| {
+            bytes[at..at + 4].copy_from_slice(&(value as u32).to_le_bytes());
+        };
+        for (at, value) in [
+            (0, groups * 8),
+            (0x4, blocks),
+            (0x14, 1),
+            (0x20, blocks_per_group),
+            (0x24, blocks_per_group),
+            (0x28, 8),
+            (0x38, 0x0001_ef53),
+            (0x4c, 1),
+            (0x58, 128),
+        ] {
+            put(BLOCK + at, value);
+        }
+        for group in 0..groups {
+            for (kind, at) in [0x0, 0x4, 0x8].into_iter().enumerate() {
+                put(table + group * 32 + at, first + kind * groups + group);
+            }
+        }
+        bytes[first * BLOCK..].fill(0xff);
+        ((blocks * BLOCK) as u64, bytes)
+    }
+
+    fn reader(groups: usize, blocks_per_group: usize) -> Reader {
+        let (size_bytes, mut bytes) = many_groups(groups, blocks_per_group);
+        bytes.resize(bytes.len().max(START_BYTES as usize), 0);
+        let mut reader = Reader::new(size_bytes);
+        bytes.chunks(1 << 20).for_each(|piece| assert!(reader.within(piece).is_empty()));
+        reader
+    }
+
+    /// Each of them is looked through for every piece of the image.
+    #[test]
+    fn so_many_bitmaps_are_kept_and_no_more() {
+        // Those of the first groups are dropped on the way: their groups have gone by.
+        let few = reader(1000, 256);
+        assert!((900..=1000).contains(&few.known.len()) && few.doubt.is_none());
+        let many = reader(MAX_BITMAPS + 2000, 256);
+        assert!((MAX_BITMAPS - 100..MAX_BITMAPS + 100).contains(&many.known.len()));
+        assert_eq!(many.doubt, None);
+        let tiny = reader(1000, 128);
+        assert_eq!(tiny.doubt.map(|(_, doubt)| doubt.0), Some("its groups have an unusual size"));
+    }
 }

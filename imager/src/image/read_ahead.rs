@@ -4,9 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, channel, sync_channel,
-};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -72,19 +70,17 @@ impl ReadAhead {
     }
 
     fn next(&mut self) -> io::Result<()> {
-        let next = match self.pieces.try_recv() {
-            Ok(next) => next,
-            Err(TryRecvError::Disconnected) => return self.end(),
-            Err(TryRecvError::Empty) => loop {
-                if self.cancelled.load(Ordering::Relaxed) {
-                    return Err(Error::Interrupted { path: self.path.clone() }.into_read());
-                }
-                match self.pieces.recv_timeout(LOOK) {
-                    Ok(next) => break next,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return self.end(),
-                }
-            },
+        let next = loop {
+            // Before each piece, not only where one has to be waited for: a decoder may take many pieces of padding, or
+            // of files that are skipped, before it gives back a byte.
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted { path: self.path.clone() }.into_read());
+            }
+            match self.pieces.recv_timeout(LOOK) {
+                Ok(next) => break next,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
+            }
         };
         let used = std::mem::replace(&mut self.piece, next?);
         self.position = 0;
@@ -169,4 +165,34 @@ pub(super) fn spawn(
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::sniff::Format;
+
+    /// Padding without an end, behind one stream or file: nothing ever comes out of the decoder.
+    #[test]
+    fn what_gives_no_bytes_is_interrupted_all_the_same() {
+        let path = PathBuf::from("endless.img");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut gzip, b"pikube").unwrap();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        io::Write::write_all(&mut xz, b"pikube").unwrap();
+        let cases = [(Format::Gzip, gzip.finish().unwrap()), (Format::Xz, xz.finish().unwrap())];
+        for (format, start) in cases {
+            let cancelled = Arc::new(AtomicBool::new(false));
+            let endless = io::Cursor::new(start).chain(io::repeat(0));
+            let source = ReadAhead::new(endless, path.clone(), cancelled.clone()).unwrap();
+            let mut image =
+                crate::image::decode::decoded(format, Box::new(source), &path, None).unwrap();
+            let mut bytes = [0; 6];
+            image.read_exact(&mut bytes).unwrap();
+            assert_eq!(&bytes, b"pikube");
+            cancelled.store(true, Ordering::Relaxed);
+            let error = Error::from_read(image.read(&mut bytes).unwrap_err(), &path);
+            assert!(matches!(error, Error::Interrupted { .. }), "{format:?}: {error}");
+        }
+    }
 }

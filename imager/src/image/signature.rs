@@ -14,6 +14,9 @@ use pgp::types::{KeyDetails, Tag, Timestamp};
 
 /// Pieces that wait for the thread that hashes.
 const QUEUE_PIECES: usize = 4;
+/// Most signatures of a file that are looked at, each of which costs as many computations as the key has signatures of
+/// its own.
+const MAX_SIGNATURES: usize = 32;
 /// How far ahead the clock of a signer may be, seconds.
 const CLOCK_SKEW_S: u64 = 24 * 3600;
 
@@ -76,6 +79,7 @@ impl Signed {
             .map_err(|_| SignatureError::NoSignature)?
             .0
             .filter_map(|parsed| Some(parsed.ok()?.signature))
+            .take(MAX_SIGNATURES)
             .collect();
         let keys: Vec<SignedPublicKey> = SignedPublicKey::from_reader_many(keys)
             .map_err(|_| SignatureError::NoKey)?

@@ -9,8 +9,16 @@ use std::os::unix::fs::FileExt;
 
 /// Largest index that is read: enough for a million blocks.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
-/// Most padding between streams that is skipped.
+/// Most padding between and after all streams that is skipped.
 const MAX_PADDING_BYTES: u64 = 1 << 20;
+/// Padding that is looked at at once.
+const PADDING_STEP_BYTES: u64 = 64 << 10;
+/// Most streams: `pxz` makes one for some megabytes of the image.
+const MAX_STREAMS: usize = 1 << 14;
+/// Most blocks of all streams, each of which takes 16 bytes of memory.
+const MAX_BLOCKS: usize = 1 << 20;
+/// Fewest bytes that a block can have (liblzma's `UNPADDED_SIZE_MIN`).
+const MIN_BLOCK_BYTES: u64 = 5;
 /// Bytes of a stream header and of a stream footer.
 pub(super) const FRAME_BYTES: u64 = 12;
 /// Largest header of a block.
@@ -61,10 +69,14 @@ impl Index {
     /// Reads the index of an xz file of `file_bytes`; `None` where the file does not tell.
     pub(super) fn read(file: &File, file_bytes: u64) -> Option<Self> {
         let (mut end, mut streams) = (file_bytes, Vec::new());
+        let mut left = Left { padding_bytes: MAX_PADDING_BYTES, blocks: MAX_BLOCKS };
         while end > 0 {
-            let stream = last_stream(file, end)?;
+            let stream = last_stream(file, end, &mut left)?;
             end = stream.start;
             streams.push(stream);
+            if streams.len() > MAX_STREAMS {
+                return None;
+            }
         }
         streams.reverse();
         let index = Self { streams };
@@ -83,9 +95,15 @@ impl Index {
     }
 }
 
+/// What may still be read of a file.
+struct Left {
+    padding_bytes: u64,
+    blocks: usize,
+}
+
 /// The stream that ends at `end`, padding aside.
-fn last_stream(file: &File, end: u64) -> Option<Stream> {
-    let footer_end = without_padding(file, end)?;
+fn last_stream(file: &File, end: u64, left: &mut Left) -> Option<Stream> {
+    let footer_end = without_padding(file, end, &mut left.padding_bytes)?;
     let footer_at = footer_end.checked_sub(FRAME_BYTES)?;
     let mut footer = [0; FRAME_BYTES as usize];
     file.read_exact_at(&mut footer, footer_at).ok()?;
@@ -109,7 +127,11 @@ fn last_stream(file: &File, end: u64) -> Option<Stream> {
     let mut fields = Fields { bytes: fields.strip_prefix(&[0])? };
     let (mut packed_bytes, mut blocks) = (0u64, Vec::new());
     for _ in 0..fields.next()? {
+        left.blocks = left.blocks.checked_sub(1)?;
         let block = Block { unpadded_bytes: fields.next()?, decoded_bytes: fields.next()? };
+        if block.unpadded_bytes < MIN_BLOCK_BYTES {
+            return None;
+        }
         let padded = block.unpadded_bytes.checked_next_multiple_of(4)?;
         packed_bytes = packed_bytes.checked_add(padded)?;
         blocks.push(block);
@@ -149,18 +171,24 @@ fn dictionary_bytes(header: &[u8]) -> Option<u64> {
     found.map(|bits| (2 | (bits & 1)) << (bits / 2 + 11))
 }
 
-/// Where the stream before `end` really ends: padding is zeros, in fours.
-fn without_padding(file: &File, end: u64) -> Option<u64> {
+/// Where the stream before `end` really ends: padding is zeros, in fours, and no more than `left`.
+fn without_padding(file: &File, end: u64, left: &mut u64) -> Option<u64> {
     let mut at = end;
-    while end - at <= MAX_PADDING_BYTES {
-        let mut four = [0; 4];
-        file.read_exact_at(&mut four, at.checked_sub(4)?).ok()?;
-        if four != [0; 4] {
-            return Some(at);
+    loop {
+        // One more than the rest, so that too much of it is seen.
+        let len = at.min(PADDING_STEP_BYTES).min(*left + 4) / 4 * 4;
+        let mut piece = vec![0; len as usize];
+        file.read_exact_at(&mut piece, at - len).ok()?;
+        let zeros = piece.iter().rev().take_while(|byte| **byte == 0).count() as u64 / 4 * 4;
+        *left = left.checked_sub(zeros)?;
+        at -= zeros;
+        match zeros {
+            _ if zeros < len => return Some(at),
+            // Nothing but padding.
+            0 => return None,
+            _ => {}
         }
-        at -= 4;
     }
-    None
 }
 
 /// The variable-length integers of an index: seven bits per byte, at most nine bytes.
@@ -180,5 +208,68 @@ impl Fields<'_> {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn index_of(file: &[u8]) -> Option<Index> {
+        let mut on_disk = tempfile::Builder::new().prefix("pikube-test-").tempfile().unwrap();
+        on_disk.write_all(file).unwrap();
+        Index::read(on_disk.as_file(), file.len() as u64)
+    }
+
+    /// A stream with one block.
+    fn stream() -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(b"pikube").unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A stream without a block, the shortest there is.
+    fn empty_stream() -> Vec<u8> {
+        liblzma::write::XzEncoder::new(Vec::new(), 1).finish().unwrap()
+    }
+
+    #[test]
+    fn padding_between_and_after_streams_is_skipped() {
+        let zeros = |len: u64| vec![0; len as usize];
+        let most = MAX_PADDING_BYTES;
+        for (between, after) in [(0, 0), (4, 8), (PADDING_STEP_BYTES, 4), (most - 4, 4), (0, most)]
+        {
+            let file = [stream(), zeros(between), stream(), zeros(after)].concat();
+            let index = index_of(&file).unwrap();
+            assert_eq!((index.streams.len(), index.decoded_bytes()), (2, 12), "{between} {after}");
+        }
+        // Of both together it is too much, and in other numbers than four it is none.
+        assert_eq!(index_of(&[stream(), zeros(most), stream(), zeros(4)].concat()), None);
+        assert_eq!(index_of(&[stream(), zeros(3), stream()].concat()), None);
+        assert_eq!(index_of(&[stream(), zeros(2)].concat()), None);
+        assert_eq!(index_of(&zeros(4)), None);
+        assert_eq!(index_of(&zeros(2 * PADDING_STEP_BYTES)), None);
+    }
+
+    #[test]
+    fn more_streams_than_any_program_makes_are_not_listed() {
+        let streams = |count: usize| empty_stream().repeat(count);
+        assert_eq!(index_of(&streams(MAX_STREAMS)).unwrap().streams.len(), MAX_STREAMS);
+        assert_eq!(index_of(&streams(MAX_STREAMS + 1)), None);
+    }
+
+    /// An index in which each block takes two bytes and none has any in the file: eight million of them would fit.
+    #[test]
+    fn blocks_of_no_bytes_are_not_listed() {
+        let mut index = vec![0, 2, 0, 0, 0, 0, 0, 0];
+        index.extend(crc32fast::hash(&index).to_le_bytes());
+        let mut footer = vec![];
+        footer.extend((index.len() as u32 / 4 - 1).to_le_bytes());
+        footer.extend([0, 1]);
+        let sum = crc32fast::hash(&footer).to_le_bytes();
+        let file = [&empty_stream()[..12], &index, &sum, &footer, b"YZ"].concat();
+        assert_eq!(index_of(&file), None);
     }
 }

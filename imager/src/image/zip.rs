@@ -14,6 +14,9 @@ use super::zip_format::{DirectoryEntry, LocalHeader, Record, is_image};
 const FORMAT: &str = "zip";
 /// Bytes that are decoded at once where they are only skipped.
 const SKIP_BYTES: usize = 64 << 10;
+/// Names that are kept for messages, beside those of images, of which the second is an error: a long archive may hold any
+/// number.
+const KEPT_NAMES: usize = 5;
 
 /// Decodes the image of an archive. Damage, a second image, no image, and anything behind the archive are errors.
 pub(super) struct ZipReader<R> {
@@ -75,7 +78,7 @@ impl<R: Read> ZipReader<R> {
 
     fn enter(&mut self, header: LocalHeader) -> io::Result<()> {
         let wanted = is_image(&header.name);
-        if !header.name.ends_with('/') {
+        if !header.name.ends_with('/') && (wanted || self.names.len() < KEPT_NAMES) {
             self.names.push(header.name.clone());
         }
         if wanted && self.image.is_some() {
@@ -231,7 +234,7 @@ pub(super) fn not_one_image(path: &std::path::Path, names: &[String]) -> Error {
         names.iter().map(String::as_str).filter(|name| is_image(name)).collect();
     let images = found.len();
     if images == 0 {
-        found = names.iter().map(String::as_str).take(5).collect();
+        found = names.iter().map(String::as_str).take(KEPT_NAMES).collect();
     }
     let found = match found.as_slice() {
         [] => "nothing".to_owned(),
@@ -253,5 +256,29 @@ impl<R: Read> Read for ZipReader<R> {
             }
         }
         Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of any number of small files costs time by its length, and no memory.
+    #[test]
+    fn few_names_are_kept_of_many_files() {
+        let mut archive = Vec::new();
+        for number in 0..20_000 {
+            let name = format!("file-{number:05}");
+            archive.extend(b"PK\x03\x04\x14\0\0\0\0\0");
+            archive.extend([0; 16]);
+            archive.extend([name.len() as u8, 0, 0, 0]);
+            archive.extend(name.as_bytes());
+        }
+        archive.extend(b"PK\x05\x06");
+        archive.extend([0; 18]);
+        let mut reader = ZipReader::new(archive.as_slice(), PathBuf::from("os.zip"));
+        let error = reader.read(&mut [0; 16]).unwrap_err().to_string();
+        assert_eq!(reader.names.len(), KEPT_NAMES);
+        assert!(error.contains("`file-00000`, ") && error.contains("`file-00004`"), "{error}");
     }
 }
