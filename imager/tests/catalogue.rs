@@ -113,3 +113,33 @@ fn another_catalogue_can_be_given() {
     let error = read().unwrap_err().to_string();
     assert!(error.contains("images.toml") && error.contains("defualt"), "{error}");
 }
+
+/// A list of 16 MiB in which next to nothing is of use takes no more memory than itself several times over: as a tree of
+/// values it was 1.3 GiB.
+#[test]
+fn a_large_list_fits_into_little_memory() {
+    let web = Web::start(|request| {
+        let entries = "{\"a\":[0]},".repeat((16 << 20) / 10 - 100);
+        let image = r#"{"name": "Kodi 21", "url": "https://h/kodi.img.gz"}"#;
+        file(request, format!("[{entries}{image}]").as_bytes(), "\"v1\"")
+    });
+    let world = World::new();
+    let list = web.url("/list.json");
+    let images = world.put("images.toml", format!("default = 'x'\nlist = '{list}'\n").as_bytes());
+    // Of address space, in KiB.
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -v 900000; exec \"$@\"",
+            "sh",
+            env!("CARGO_BIN_EXE_piflash"),
+            "images",
+        ])
+        .env("PIKUBE_IMAGES", images)
+        .env("PIKUBE_CACHE_DIR", world.path("cache"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let kept = std::fs::read_dir(world.path("cache/catalogue")).unwrap().next().unwrap().unwrap();
+    assert!(std::fs::read_to_string(kept.path()).unwrap().contains("Kodi 21"));
+}

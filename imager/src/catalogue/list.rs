@@ -1,10 +1,11 @@
 //! Raspberry Pi's list of operating systems, as its imager reads it (os_list_imagingutility, version 4): entries, some
 //! of which hold further entries, or the address of a further list.
 
+mod reading;
+
 use serde::{Deserialize, Serialize};
 
-/// How deep lists may be within lists.
-const MAX_DEPTH: usize = 8;
+pub use reading::parse;
 
 /// An image in the list. Fields have the list's own names; what is not used here is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,41 +48,6 @@ pub struct Parsed {
     pub images: Vec<ListEntry>,
     /// Further lists.
     pub lists: Vec<String>,
-}
-
-/// Reads a list. An entry that is not understood is left out: a new kind of entry must not hide the others.
-///
-/// # Errors
-/// What is wrong with it as a whole.
-pub fn parse(json: &[u8]) -> Result<Parsed, String> {
-    let value: serde_json::Value =
-        serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let entries = match &value {
-        serde_json::Value::Array(entries) => entries,
-        value => value["os_list"].as_array().ok_or("it has no `os_list`")?,
-    };
-    let mut parsed = Parsed::default();
-    collect(entries, 0, &mut parsed);
-    Ok(parsed)
-}
-
-fn collect(entries: &[serde_json::Value], depth: usize, parsed: &mut Parsed) {
-    if depth > MAX_DEPTH {
-        return;
-    }
-    for entry in entries {
-        if let Some(list) = entry["subitems_url"].as_str() {
-            parsed.lists.push(list.to_owned());
-        }
-        if let Some(entries) = entry["subitems"].as_array() {
-            collect(entries, depth + 1, parsed);
-        }
-        if let Ok(image) = serde_json::from_value::<ListEntry>(entry.clone())
-            && (image.url.starts_with("https://") || image.url.starts_with("http://"))
-        {
-            parsed.images.push(image);
-        }
-    }
 }
 
 /// The newest image whose address has `part` in it.
