@@ -18,6 +18,10 @@ const STDERR_KEPT_BYTES: usize = 1024;
 /// How much of a command's standard error is heard, in bytes: apt-get explains each list and package that it cannot get.
 const STDERR_HEARD_BYTES: usize = 32 << 10;
 
+/// The most that a command may say on either output, in bytes: it is kept in memory, of which a Pi has little, and no
+/// command here has a thousandth of it to say.
+const MOST_SAID_BYTES: u64 = 16 << 20;
+
 /// How long a command may take unless it says otherwise, in seconds: locale-gen takes minutes on a Pi Zero.
 const LIMIT_S: u64 = 1200;
 
@@ -188,10 +192,18 @@ impl Begun {
     /// What it said, once it has ended.
     ///
     /// # Errors
-    /// It has not ended in time, and is killed.
+    /// It has not ended in time, or says too much, and is killed.
     pub fn answer(&mut self) -> Result<Option<Answer>, Error> {
-        let start = |source| Error::Start { line: self.line.clone(), source };
-        if let Some(status) = self.child.try_wait().map_err(start)? {
+        let line = self.line.clone();
+        let start = |source| Error::Start { line: line.clone(), source };
+        let ended = self.child.try_wait().map_err(start)?;
+        let said = |file: &File| file.metadata().map(|metadata| metadata.len());
+        let most = said(&self.stdout).map_err(start)?.max(said(&self.stderr).map_err(start)?);
+        if most > MOST_SAID_BYTES {
+            self.kill();
+            return Err(Error::Flood { line, most_bytes: MOST_SAID_BYTES });
+        }
+        if let Some(status) = ended {
             let stdout = contents(&mut self.stdout).map_err(start)?;
             let stderr = contents(&mut self.stderr).map_err(start)?;
             let stderr = tail(&stderr, STDERR_HEARD_BYTES).to_owned();
@@ -200,12 +212,16 @@ impl Begun {
         if self.began.elapsed() < self.limit {
             return Ok(None);
         }
+        self.kill();
+        Err(Error::Timeout { line, after_s: self.limit.as_secs() })
+    }
+
+    /// Ends it with all that it has started. Whatever the outcome: the error that the caller tells is the one that counts.
+    fn kill(&mut self) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // Whatever the outcome: the error below is the one that counts.
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
-        Err(Error::Timeout { line: self.line.clone(), after_s: self.limit.as_secs() })
     }
 }
 
@@ -268,6 +284,14 @@ mod tests {
         let endless = Command::new("sh", ["-c", "sleep 1000"]).within(Duration::from_millis(20));
         let error = run(&endless).unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_says_too_much_is_killed() {
+        for script in ["yes", "yes >&2", "head -c 17M /dev/zero"] {
+            let error = run(&Command::new("sh", ["-c", script])).unwrap_err();
+            assert!(matches!(error, Error::Flood { .. }), "{script}: {error}");
+        }
     }
 
     #[test]

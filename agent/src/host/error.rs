@@ -41,6 +41,14 @@ pub enum Error {
         /// How long it was waited for, in seconds.
         after_s: u64,
     },
+    /// A command that said more than could be meant.
+    #[error("running `{line}`: it said more than {most_bytes} bytes, and was ended")]
+    Flood {
+        /// The command as one would type it.
+        line: String,
+        /// The most that is heard, in bytes.
+        most_bytes: u64,
+    },
     /// Nobody answers over TCP.
     #[error("connecting to {to}: {}", said(source))]
     Reach {
@@ -82,7 +90,7 @@ impl Error {
                 of_io(source)
             }
             Self::Timeout { .. } | Self::Reach { .. } => Fault::Passing,
-            Self::NotLive { .. } => Fault::Lasting(None),
+            Self::NotLive { .. } | Self::Flood { .. } => Fault::Lasting(None),
             Self::Command { said, .. } if is_passing(said) => Fault::Passing,
             Self::Command { said, .. } if said.contains("No space left on device") => {
                 Fault::Lasting(Some(DISK_FULL))

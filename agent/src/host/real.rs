@@ -16,6 +16,9 @@ use rustix::time::{ClockId, Timespec};
 use super::command::{self, Begun};
 use super::{Access, Answer, Command, Error, Host, Job, Kind, Lock, Look, Stat, files, wire};
 
+/// Largest file that is read, in bytes: far more than any text of a system that a step reads.
+const MOST_READ_BYTES: u64 = 16 << 20;
+
 /// The machine, with every path under one root.
 #[derive(Debug)]
 pub struct Real {
@@ -57,6 +60,15 @@ fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(MOST_READ_BYTES + 1).read_to_end(&mut content)?;
+    match content.len() as u64 > MOST_READ_BYTES {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB")),
+        false => Ok(content),
+    }
+}
+
 fn stat(path: &Path) -> io::Result<Stat> {
     let found = fs::symlink_metadata(path)?;
     let kind = match found.file_type() {
@@ -79,7 +91,7 @@ impl Look for Real {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
-        self.file("reading", path, |path| there(fs::read(path)))
+        self.file("reading", path, |path| there(read(path)))
     }
 
     fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
@@ -253,6 +265,12 @@ mod tests {
         assert_eq!(host.list("/nowhere").unwrap(), Vec::<String>::new());
         assert!(matches!(host.ask(&Command::new("true", [""; 0])), Err(Error::NotLive { .. })));
         assert!(!host.live() && Real::new(Path::new("/")).live());
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let error = Real::new(Path::new("/")).read("/dev/zero").unwrap_err();
+        assert_eq!(error.to_string(), "reading `/dev/zero`: it is larger than 16 MiB");
     }
 
     #[test]
