@@ -63,35 +63,35 @@ fn walk<'a>(path: &str, text: &'a str, change: impl FnMut(&'a str) -> Option<Str
 /// `deb [OPTIONS] ADDRESS SUITE COMPONENT…`
 fn one_line<'a>(text: &'a str, mut change: impl FnMut(&'a str) -> Option<String>) -> String {
     let mut out = String::new();
-    for line in text.lines() {
+    for line in text.split_inclusive('\n') {
         let changed = entry(line)
-            .filter(|(_, suite)| !is_security(suite))
-            .and_then(|(address, _)| Some((address, change(address)?)));
-        match changed {
-            Some((address, new)) => out.push_str(&line.replacen(address, &new, 1)),
-            None => out.push_str(line),
+            .filter(|(.., suite)| !is_security(suite))
+            .and_then(|(at, address, _)| Some((at..at + address.len(), change(address)?)));
+        let mut line = line.to_owned();
+        if let Some((place, new)) = changed {
+            line.replace_range(place, &new);
         }
-        out.push('\n');
+        out.push_str(&line);
     }
     out
 }
 
-/// Address and suite of a line that is an entry.
-fn entry(line: &str) -> Option<(&str, &str)> {
+/// Where the address is in a line that is an entry, the address, and the suite.
+fn entry(line: &str) -> Option<(usize, &str, &str)> {
     let (kind, rest) = line.trim_start().split_once(char::is_whitespace)?;
     if !["deb", "deb-src"].contains(&kind) {
         return None;
     }
     let rest = rest.trim_start();
-    let rest = if rest.starts_with('[') { rest.split_once(']')?.1 } else { rest };
+    let rest = if rest.starts_with('[') { rest.split_once(']')?.1.trim_start() } else { rest };
     let mut words = rest.split_whitespace();
-    Some((words.next()?, words.next()?))
+    Some((line.len() - rest.len(), words.next()?, words.next()?))
 }
 
 /// Paragraphs of `Field: value`; a paragraph whose suites are security updates, all of them, stays.
 fn deb822<'a>(text: &'a str, mut change: impl FnMut(&'a str) -> Option<String>) -> String {
     let mut out = String::new();
-    let mut lines = text.lines().peekable();
+    let mut lines = text.split_inclusive('\n').peekable();
     while lines.peek().is_some() {
         let mut paragraph = Vec::new();
         for line in lines.by_ref() {
@@ -115,7 +115,6 @@ fn deb822<'a>(text: &'a str, mut change: impl FnMut(&'a str) -> Option<String>) 
                 }
             });
             out.extend(words);
-            out.push('\n');
         }
     }
     out
@@ -196,6 +195,17 @@ mod tests {
             own(SOURCES, text, &[]),
             ["http://a.example.org/debian/", "http://a.example.org/ubuntu-ports/"]
         );
+    }
+
+    #[test]
+    fn everything_but_the_address_stays_byte_for_byte() {
+        let text = "deb [signed-by=http://a/debian] http://a/debian x main\r\n\r\r\n# no end\r\r";
+        let changed = replace(LIST, text, MIRROR, &[]);
+        assert_eq!(changed, text.replace("] http://a/debian", &format!("] {MIRROR}")));
+        assert_eq!(replace(LIST, &changed, MIRROR, &[]), changed);
+        let text = "URIs: http://a/debian\r\nSuites: x\r\n\r\n# no end\r\r";
+        let changed = replace(SOURCES, text, MIRROR, &[]);
+        assert_eq!(changed, text.replace("http://a/debian", MIRROR));
     }
 
     #[test]
