@@ -118,6 +118,7 @@ lint: style
 	cd tests/images && shellcheck -x *.sh
 	cd tests/farm && shellcheck -x *.sh
 	cd tests/kubernetes && shellcheck -x *.sh
+	cd tests/fuzz && shellcheck -x *.sh
 	cd tests/standins && shellcheck -x *.sh files/*.postinst files/*.prerm
 	@tests/setup/cargo-deny.sh
 

@@ -7,6 +7,8 @@ pub mod change;
 pub mod cli;
 pub mod commands;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod host;
 pub mod journal;
 pub mod plan;

@@ -18,6 +18,8 @@ pub mod cluster;
 pub mod cluster_file;
 pub mod commands;
 pub mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod image;
 pub mod moment;
 pub mod person;

@@ -11,6 +11,8 @@ mod extras;
 mod family;
 mod fat;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod meta_data;
 mod os;
 mod prepare;

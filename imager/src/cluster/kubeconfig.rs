@@ -107,6 +107,21 @@ impl Kubeconfig {
         })
     }
 
+    /// One without secrets, as long as a real one.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn example() -> Self {
+        Self {
+            name: "pikube".into(),
+            user: "pikube-admin".into(),
+            authority: "QQ".repeat(400),
+            server: "https://10.0.0.7:6443".into(),
+            tls_name: "cp.pikube.internal".into(),
+            certificate: "Qg".repeat(400),
+            key: Zeroizing::new("Qw".repeat(100)),
+            until: Date::constant(2027, 11, 28),
+        }
+    }
+
     /// The whole file. Labels, base64 and URLs need no quotes.
     pub fn text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(16 << 10));

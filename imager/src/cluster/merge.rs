@@ -36,7 +36,7 @@ pub struct Merged {
 
 /// Why the text cannot be added to.
 #[derive(Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     /// Its form, by what is wrong with it.
     Form(&'static str),
     /// The name is another cluster's.
@@ -152,7 +152,7 @@ fn remove_backups(path: &Path, name: &str, newest: &Path) -> io::Result<()> {
 }
 
 /// The text with the cluster in it; whether there was a context of its name.
-fn merged(old: &str, new: &Kubeconfig) -> Result<(Zeroizing<String>, bool), Refusal> {
+pub(super) fn merged(old: &str, new: &Kubeconfig) -> Result<(Zeroizing<String>, bool), Refusal> {
     let before = parse(old)?;
     let Some(before) = before else {
         let mut text = Zeroizing::new(old.to_owned());

@@ -13,6 +13,8 @@ mod endpoint;
 mod enrolment;
 mod error;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod identity;
 mod inventory;
 mod kubeconfig;

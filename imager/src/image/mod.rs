@@ -23,6 +23,8 @@ mod fat;
 mod fat_map;
 mod fetch;
 mod free_space;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gpt;
 mod head;
 pub mod http;
