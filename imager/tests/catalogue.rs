@@ -26,8 +26,13 @@ fn list(web: &str) -> String {
 fn site() -> (Web, Catalogue) {
     let web = Web::start(|request| {
         let host = format!("http://{}", request.header("host").unwrap());
-        let others =
-            format!(r#"{{"os_list": [{{"name": "Kodi 21", "url": "{host}/kodi.img.gz"}}]}}"#);
+        let others = format!(
+            r#"{{"os_list": [{{"name": "Kodi 21", "url": "{host}/kodi.img.gz"}},
+                {{"name": "Raspberry Pi OS Lite (64-bit)", "release_date": "2099-01-01",
+                  "url": "{host}/raspios_lite_arm64/9-raspios-trixie-arm64-lite.img.xz"}},
+                {{"name": "Raspberry Pi OS Lite 2", "release_date": "2099-01-01",
+                  "url": "{host}/raspios_lite_arm64/9-raspios-trixie-arm64-lite.img.xz"}}]}}"#
+        );
         match request.path.as_str() {
             "/list.json" => file(request, list(&host).as_bytes(), "\"v1\""),
             "/others.json" => file(request, others.as_bytes(), "\"v1\""),
@@ -36,6 +41,8 @@ fn site() -> (Web, Catalogue) {
     });
     let mut catalogue = Catalogue::from_environment(|_| None).unwrap();
     catalogue.list = web.url("/list.json");
+    let place = web.url("/raspios_lite_arm64/*-lite.img.xz");
+    catalogue.image[0].in_list = Some(place.parse().unwrap());
     (web, catalogue)
 }
 
@@ -43,7 +50,7 @@ fn site() -> (Web, Catalogue) {
 fn the_list_is_fetched_once_and_kept() {
     let (world, (web, catalogue)) = (World::new(), site());
     let first = List::refresh(&catalogue, &world.surroundings).unwrap();
-    assert_eq!((first.images.len(), &first.freshness), (3, &Freshness::Fresh));
+    assert_eq!((first.images.len(), &first.freshness), (5, &Freshness::Fresh));
     let again = List::refresh(&catalogue, &world.surroundings).unwrap();
     assert_eq!(again, first);
     assert_eq!((web.count("/list.json"), web.count("/others.json")), (2, 1), "not modified");
@@ -67,6 +74,12 @@ fn names_are_found_with_and_without_a_list() {
     assert_eq!(wanted.decoded_bytes, Some(2_977_955_840));
     let kodi = find(&known, "kodi-21").unwrap();
     assert!(kodi.why_not.as_ref().is_some_and(|why| why.contains("does not prepare")), "{kodi:?}");
+    assert_eq!(kodi.list, Some(web.url("/others.json")), "whose it is");
+    // Of two with one name, Raspberry Pi's own is the one; the other is not that of another name.
+    assert_eq!(find(&known, "raspberry-pi-os-lite-2").unwrap().list, Some(web.url("/others.json")));
+    assert!(
+        known.iter().filter(|entry| entry.list.is_none()).all(|entry| !entry.url.contains("/9-"))
+    );
     // Prepared, and marked where Kubernetes has nothing for it.
     for (alias, marked) in [
         ("hypriotos-1.12.3", true),
@@ -86,6 +99,34 @@ fn names_are_found_with_and_without_a_list() {
         CatalogueError::Unknown { near, .. } => assert_eq!(near[0], "raspios-lite"),
         other => panic!("{other}"),
     }
+}
+
+#[test]
+fn what_is_pinned_is_what_is_taken() {
+    let (world, (web, mut catalogue)) = (World::new(), site());
+    let list = List::refresh(&catalogue, &world.surroundings).unwrap();
+    let url = web.url("/raspios_lite_arm64/2-raspios-trixie-arm64-lite.img.xz");
+    let named = &mut catalogue.image[0];
+    for (url, sum, released) in [
+        // The list knows this very file.
+        (&url, "ab", Some("2026-09-15")),
+        // It says another sum of it, or has a newer one.
+        (&url, "cd", None),
+        (&web.url("/raspios_lite_arm64/1-raspios-trixie-arm64-lite.img.xz"), "ab", None),
+    ] {
+        named.url.clone_from(url);
+        named.sha256 = Some(sum.repeat(32));
+        let known = entries(&catalogue_with(named), &list.images);
+        assert_eq!(known[0].url, *url);
+        assert_eq!(known[0].sha256, named.sha256);
+        assert_eq!(known[0].released.as_deref(), released, "{sum}");
+        assert_eq!(known[0].image_sha256.is_some(), released.is_some());
+    }
+}
+
+fn catalogue_with(named: &piflash::catalogue::Named) -> Catalogue {
+    let embedded = Catalogue::from_environment(|_| None).unwrap();
+    Catalogue { image: vec![named.clone()], ..embedded }
 }
 
 #[test]
@@ -109,6 +150,9 @@ fn another_catalogue_can_be_given() {
     let read =
         || Catalogue::from_environment(|name| (name == "PIKUBE_IMAGES").then(|| path.clone()));
     assert_eq!(read().unwrap().image[0].alias, "a");
+    world.put("images.toml", text.replace("url =", "in_list = \"/a/\"\nurl =").as_bytes());
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("`/a/`"), "{error}");
     world.put("images.toml", b"defualt = \"a\"\n");
     let error = read().unwrap_err().to_string();
     assert!(error.contains("images.toml") && error.contains("defualt"), "{error}");

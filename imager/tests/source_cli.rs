@@ -173,7 +173,8 @@ fn names_work_without_a_network_once_they_were_used() {
         _ => Reply::new(404, ""),
     });
     let list = web.url("/list.json");
-    desk.catalogue(&list, "in_list = \"/os.img.gz\"\nurl = \"http://127.0.0.1:1/\"");
+    let place = web.url("/*.img.gz");
+    desk.catalogue(&list, &format!("in_list = \"{place}\"\nurl = \"http://127.0.0.1:1/\""));
     let (code, _, errors) = run(&mut desk.write(&[], "a", &["card.img"]));
     assert_eq!(code, Some(0), "the default: {errors}");
     drop(web);
@@ -196,11 +197,11 @@ fn names_work_without_a_network_once_they_were_used() {
     assert!(code == Some(1) && errors.contains("does not prepare it"), "{errors}");
 }
 
-#[test]
-fn https_needs_a_certificate_that_is_trusted() {
-    let desk = Desk::new();
+/// A server that speaks TLS, and its certificate, which nobody trusts by itself.
+fn secure(
+    answer: impl Fn(&source::web::Request) -> Reply + Send + Sync + 'static,
+) -> (Web, String) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let certificate = desk.world.put("ca.pem", made.cert.pem().as_bytes());
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -210,19 +211,24 @@ fn https_needs_a_certificate_that_is_trusted() {
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
     let config = Arc::new(config);
+    let wrap = move |stream| -> Box<dyn source::web::Stream> {
+        let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+        Box::new(rustls::StreamOwned::new(connection, stream))
+    };
+    let web = Web::wrapped("127.0.0.1:0".parse().unwrap(), Arc::new(wrap), answer);
+    (web, made.cert.pem())
+}
+
+#[test]
+fn https_needs_a_certificate_that_is_trusted() {
+    let desk = Desk::new();
     let bytes = xz(&desk.image, None);
-    let web = Web::wrapped(
-        "127.0.0.1:0".parse().unwrap(),
-        Arc::new(move |stream| {
-            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-            Box::new(rustls::StreamOwned::new(connection, stream))
-        }),
-        move |request| match request.path.as_str() {
-            "/os.img.xz" => file(request, &bytes, "\"v1\""),
-            "/down" => Reply::new(302, "").header("Location", "http://127.0.0.1:1/os.img.xz"),
-            _ => Reply::new(404, ""),
-        },
-    );
+    let (web, pem) = secure(move |request| match request.path.as_str() {
+        "/os.img.xz" => file(request, &bytes, "\"v1\""),
+        "/down" => Reply::new(302, "").header("Location", "http://127.0.0.1:1/os.img.xz"),
+        _ => Reply::new(404, ""),
+    });
+    let certificate = desk.world.put("ca.pem", pem.as_bytes());
     let url = format!("https://{}/os.img.xz", web.address);
     let (code, _, errors) = run(&mut desk.write(&["--image", &url], "a", &["card.img"]));
     assert!(code == Some(1) && errors.contains("certificate"), "{errors}");
@@ -234,4 +240,26 @@ fn https_needs_a_certificate_that_is_trusted() {
     let mut command = desk.write(&["--image", &down], "a", &["card.img"]);
     let (code, _, errors) = run(command.env("SSL_CERT_FILE", &certificate));
     assert!(code == Some(1) && errors.contains("from https to http"), "{errors}");
+}
+
+#[test]
+fn a_list_over_https_names_none_over_http() {
+    let desk = Desk::new();
+    let open = Web::start(|_| {
+        Reply::new(200, r#"{"os_list": [{"name": "Forged", "url": "https://h/os.img"}]}"#)
+    });
+    let forged = open.url("/others.json");
+    let list = format!(
+        r#"{{"os_list": [{{"name": "Other", "subitems_url": "{forged}"}},
+            {{"name": "X", "url": "https://h/x.img"}}]}}"#
+    );
+    let (web, pem) = secure(move |_| Reply::new(200, list.as_str()));
+    let certificate = desk.world.put("ca.pem", pem.as_bytes());
+    desk.catalogue(&format!("https://{}/list.json", web.address), "url = \"https://h/os.img\"");
+    let mut command = desk.piflash();
+    let (code, table, notes) =
+        run(command.args(["images", "--all"]).env("SSL_CERT_FILE", &certificate));
+    assert!(code == Some(0) && table.contains("x "), "{table}{notes}");
+    assert!(!table.contains("forged") && open.requests().is_empty(), "{table}");
+    assert!(notes.contains(&forged) && notes.contains("https"), "{notes}");
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::address::AddressPattern;
+
 /// The file as it was when piflash was built.
 const EMBEDDED: &str = include_str!("../../../config/images.toml");
 
@@ -69,7 +71,7 @@ pub struct Catalogue {
     pub default: String,
     /// Address of Raspberry Pi's list.
     pub list: String,
-    /// Parts of the addresses of what piflash prepares.
+    /// Parts of the file names of what piflash prepares.
     #[serde(default)]
     pub prepares: Vec<String>,
     /// What has a stable name.
@@ -85,14 +87,21 @@ pub struct Named {
     pub alias: String,
     /// For people.
     pub name: String,
-    /// A part of its address in Raspberry Pi's list.
-    pub in_list: Option<String>,
+    /// Its address in Raspberry Pi's own list, not in one that this names: the newest that fits is taken.
+    pub in_list: Option<AddressPattern>,
     /// Its address where there is no list.
     pub url: String,
-    /// SHA-256 sum of what is at `url`.
+    /// SHA-256 sum of what is at `url`; no list changes either then.
     pub sha256: Option<String>,
     /// Why it cannot become a node of a cluster, although it is prepared.
     pub no_kubernetes: Option<String>,
+}
+
+impl Named {
+    /// Whether an address and a sum are given, so that no list and no network are needed.
+    pub fn is_fixed(&self) -> bool {
+        self.sha256.is_some() || self.in_list.is_none()
+    }
 }
 
 impl Catalogue {
@@ -123,6 +132,7 @@ impl Catalogue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address;
     use super::*;
     use crate::image::{Location, Sha256Sum};
 
@@ -130,12 +140,13 @@ mod tests {
     fn the_embedded_file_is_sound() {
         let catalogue = Catalogue::from_environment(|_| None).unwrap();
         assert_eq!(catalogue.default, "raspios-lite");
-        assert!(matches!(Location::parse(&catalogue.list), Ok(Location::Web(_))));
+        assert!(address::is_https(&catalogue.list));
         let mut aliases = std::collections::BTreeSet::new();
         for image in &catalogue.image {
             assert!(aliases.insert(&image.alias), "`{}` twice", image.alias);
             assert!(image.url.starts_with("https://"), "{}", image.url);
             Location::parse(&image.url).unwrap();
+            assert!(image.in_list.as_ref().is_none_or(AddressPattern::is_https), "{}", image.alias);
             if let Some(sum) = &image.sha256 {
                 sum.parse::<Sha256Sum>().unwrap();
             }

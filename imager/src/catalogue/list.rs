@@ -5,6 +5,8 @@ mod reading;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::AddressPattern;
+
 pub use reading::parse;
 
 /// An image in the list. Fields have the list's own names; what is not used here is left out.
@@ -41,6 +43,15 @@ impl ListEntry {
     }
 }
 
+/// An image, and whose list it is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// What the list says.
+    pub image: ListEntry,
+    /// Address of the list, where it is not Raspberry Pi's own but one that this names: a third party's.
+    pub list: Option<String>,
+}
+
 /// The images of a list, flat, and the addresses of further lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
@@ -50,9 +61,10 @@ pub struct Parsed {
     pub lists: Vec<String>,
 }
 
-/// The newest image whose address has `part` in it.
-pub(super) fn newest<'a>(list: &'a [ListEntry], part: &str) -> Option<&'a ListEntry> {
-    list.iter().filter(|entry| entry.url.contains(part)).max_by_key(|entry| &entry.release_date)
+/// The newest image of Raspberry Pi's own list whose address fits.
+pub(super) fn newest<'a>(list: &'a [Listed], pattern: &AddressPattern) -> Option<&'a ListEntry> {
+    let own = list.iter().filter(|listed| listed.list.is_none()).map(|listed| &listed.image);
+    own.filter(|image| pattern.fits(&image.url)).max_by_key(|image| &image.release_date)
 }
 
 /// A name that can be typed: `Ubuntu Server 24.04.3 LTS (64-bit)` is `ubuntu-server-24.04.3-lts-64-bit`.
@@ -84,13 +96,23 @@ mod tests {
         {"name": 3, "url": "https://h/not-understood"},
         {"name": "Legacy", "url": "https://h/c.img.xz", "devices": ["pi3-32bit"]}]}"#;
 
+    fn own(image: ListEntry) -> Listed {
+        Listed { image, list: None }
+    }
+
     #[test]
     fn lists_are_flattened() {
         let parsed = parse(LIST.as_bytes()).unwrap();
         let names: Vec<&str> = parsed.images.iter().map(|image| image.name.as_str()).collect();
         assert_eq!(names, ["Lite (64-bit)", "Older (64-bit)", "Legacy"]);
         assert_eq!(parsed.lists, ["https://h/others.json"]);
-        assert_eq!(newest(&parsed.images, "/raspios_lite_arm64/").unwrap().extract_size, Some(7));
+        let mut images: Vec<Listed> = parsed.images.iter().cloned().map(own).collect();
+        let pattern: AddressPattern = "https://h/raspios_lite_arm64/*.img.xz".parse().unwrap();
+        assert_eq!(newest(&images, &pattern).unwrap().extract_size, Some(7));
+        let newer =
+            ListEntry { release_date: Some("2099-01-01".into()), ..parsed.images[1].clone() };
+        images.push(Listed { image: newer, list: Some("https://h/others.json".into()) });
+        assert_eq!(newest(&images, &pattern).unwrap().extract_size, Some(7), "not of their list");
         assert!(parsed.images[2].only_32_bit() && !parsed.images[0].only_32_bit());
         for bad in ["", "<html>", "{}", "{\"os_list\": 3}"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");

@@ -1,6 +1,7 @@
 //! Operating systems by name: `config/images.toml` and Raspberry Pi's own list, which is fetched, and kept for when
 //! there is no network.
 
+mod address;
 mod file;
 mod list;
 mod refresh;
@@ -8,8 +9,9 @@ mod releases;
 
 use std::collections::BTreeSet;
 
+pub use address::AddressPattern;
 pub use file::{Catalogue, CatalogueError, Named};
-pub use list::{ListEntry, parse as parse_list};
+pub use list::{ListEntry, Listed, parse as parse_list};
 pub use refresh::{Freshness, List};
 pub use releases::Releases;
 pub(crate) use releases::minor;
@@ -37,6 +39,8 @@ pub struct Entry {
     pub image_sha256: Option<String>,
     /// Where its block map is.
     pub bmap: Option<String>,
+    /// Address of the third party's list that it is from; absent where Raspberry Pi or piflash itself names it.
+    pub list: Option<String>,
     /// Why it is not prepared, where it is not.
     pub why_not: Option<String>,
     /// Why it cannot become a node of a cluster, although it is prepared.
@@ -73,41 +77,43 @@ impl Entry {
     }
 }
 
-/// All that can be asked for: first what `config/images.toml` names, then the rest of the list.
-pub fn entries(catalogue: &Catalogue, list: &[ListEntry]) -> Vec<Entry> {
+/// All that can be asked for: first what `config/images.toml` names, then the rest of Raspberry Pi's own list, then what
+/// is in the lists of third parties.
+pub fn entries(catalogue: &Catalogue, list: &[Listed]) -> Vec<Entry> {
     let mut taken = BTreeSet::new();
     let mut entries = Vec::new();
     for named in &catalogue.image {
-        let found = named.in_list.as_deref().and_then(|part| list::newest(list, part));
+        let found = match &named.sha256 {
+            None => named.in_list.as_ref().and_then(|pattern| list::newest(list, pattern)),
+            // What is pinned wins: a list may add to it what it knows of the very same file, and nothing else.
+            Some(sum) => of_the_same_file(list, &named.url, sum),
+        };
+        taken.extend(found.map(|listed| listed.url.clone()));
         entries.push(match found {
-            Some(listed) => {
-                taken.insert(listed.url.clone());
-                let no_kubernetes = named.no_kubernetes.clone();
-                Entry { no_kubernetes, ..entry(&named.alias, &named.name, listed, None) }
-            }
-            None => Entry {
-                alias: named.alias.clone(),
-                name: named.name.clone(),
-                url: named.url.clone(),
-                released: None,
-                download_bytes: None,
-                image_bytes: None,
-                sha256: named.sha256.clone(),
-                image_sha256: None,
-                bmap: None,
-                why_not: None,
+            Some(listed) => Entry {
+                sha256: named.sha256.clone().or(listed.image_download_sha256.clone()),
                 no_kubernetes: named.no_kubernetes.clone(),
-                default: false,
+                ..entry(&named.alias, &named.name, listed)
             },
+            None => bare(named),
         });
     }
     let mut aliases: BTreeSet<String> = entries.iter().map(|entry| entry.alias.clone()).collect();
-    for listed in list.iter().filter(|listed| !taken.contains(&listed.url)) {
-        let alias = list::slug(&listed.name);
+    for listed in list {
+        let (image, is_own) = (&listed.image, listed.list.is_none());
+        let alias = list::slug(&image.name);
         // Of two with one name, the first stays the one that can be asked for.
-        if !alias.is_empty() && aliases.insert(alias.clone()) {
-            entries.push(entry(&alias, &listed.name, listed, why_not(catalogue, listed)));
+        if is_own && taken.contains(&image.url)
+            || alias.is_empty()
+            || !aliases.insert(alias.clone())
+        {
+            continue;
         }
+        let why_not = why_not(catalogue, image);
+        let no_kubernetes = (why_not.is_none() && image.only_32_bit())
+            .then(|| "32 bit: Kubernetes has no packages for it".into());
+        let list = listed.list.clone();
+        entries.push(Entry { list, why_not, no_kubernetes, ..entry(&alias, &image.name, image) });
     }
     for entry in &mut entries {
         entry.default = entry.alias == catalogue.default;
@@ -115,7 +121,28 @@ pub fn entries(catalogue: &Catalogue, list: &[ListEntry]) -> Vec<Entry> {
     entries
 }
 
-fn entry(alias: &str, name: &str, listed: &ListEntry, why_not: Option<String>) -> Entry {
+/// What Raspberry Pi's own list says of the file at `url`, if it is that with this sum.
+fn of_the_same_file<'a>(list: &'a [Listed], url: &str, sum: &str) -> Option<&'a ListEntry> {
+    let own = list.iter().filter(|listed| listed.list.is_none()).map(|listed| &listed.image);
+    let says = |image: &ListEntry| {
+        image.image_download_sha256.as_deref().is_some_and(|said| said.eq_ignore_ascii_case(sum))
+    };
+    own.into_iter().find(|image| image.url == url && says(image))
+}
+
+/// What `config/images.toml` alone says.
+fn bare(named: &Named) -> Entry {
+    let listed = ListEntry { url: named.url.clone(), ..ListEntry::default() };
+    Entry {
+        sha256: named.sha256.clone(),
+        no_kubernetes: named.no_kubernetes.clone(),
+        ..entry(&named.alias, &named.name, &listed)
+    }
+}
+
+fn entry(alias: &str, name: &str, listed: &ListEntry) -> Entry {
+    // A map says which bytes are written at all: it has to come as safely as the image does.
+    let is_safe = |bmap: &&String| address::is_https(bmap) || !address::is_https(&listed.url);
     Entry {
         alias: alias.to_owned(),
         name: name.to_owned(),
@@ -125,16 +152,17 @@ fn entry(alias: &str, name: &str, listed: &ListEntry, why_not: Option<String>) -
         image_bytes: listed.extract_size,
         sha256: listed.image_download_sha256.clone(),
         image_sha256: listed.extract_sha256.clone(),
-        bmap: listed.bmap_url.clone(),
-        no_kubernetes: (why_not.is_none() && listed.only_32_bit())
-            .then(|| "32 bit: Kubernetes has no packages for it".into()),
-        why_not,
+        bmap: listed.bmap_url.as_ref().filter(is_safe).cloned(),
+        list: None,
+        no_kubernetes: None,
+        why_not: None,
         default: false,
     }
 }
 
 fn why_not(catalogue: &Catalogue, listed: &ListEntry) -> Option<String> {
-    if catalogue.prepares.iter().any(|part| listed.url.contains(part)) {
+    let file = address::file_name(&listed.url);
+    if catalogue.prepares.iter().any(|part| file.contains(part)) {
         return None;
     }
     Some("this release of piflash does not prepare it".into())

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::is_https;
 use super::file::{Catalogue, CatalogueError};
-use super::list::{self, ListEntry};
+use super::list::{self, Listed};
 use crate::image::http::{Answer, Client, HttpError, Target, Validators};
 use crate::image::{self, Location, Sha256Sum, Surroundings};
 
@@ -25,11 +26,13 @@ pub enum Freshness {
     Missing(String),
 }
 
-/// The images of Raspberry Pi's list.
+/// The images of Raspberry Pi's list, and of those that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {
     /// Flat.
-    pub images: Vec<ListEntry>,
+    pub images: Vec<Listed>,
+    /// Lists that it names and that are left out, since anybody on the way could change them.
+    pub left_out: Vec<String>,
     /// Where they come from.
     pub freshness: Freshness,
 }
@@ -38,7 +41,8 @@ pub struct List {
 #[derive(Serialize, Deserialize)]
 struct Copy {
     validators: Validators,
-    images: Vec<ListEntry>,
+    listed: Vec<Listed>,
+    left_out: Vec<String>,
 }
 
 impl List {
@@ -67,25 +71,28 @@ impl List {
                 Ok(fetch(&address, known.as_ref(), &around))
             })
             .map_err(|error| failed(error.to_string()))?;
+        let of = |copy: Copy, freshness| Self {
+            images: copy.listed,
+            left_out: copy.left_out,
+            freshness,
+        };
         let why = match (answer, copy) {
-            (Ok(None), Some(copy)) => {
-                return Ok(Self { images: copy.images, freshness: Freshness::Fresh });
-            }
+            (Ok(None), Some(copy)) => return Ok(of(copy, Freshness::Fresh)),
             (Ok(Some(new)), _) => {
                 if let (Some(cache), Ok(bytes)) = (cache, serde_json::to_vec(&new)) {
                     cache.write(&kept_as, &bytes);
                 }
-                return Ok(Self { images: new.images, freshness: Freshness::Fresh });
+                return Ok(of(new, Freshness::Fresh));
             }
             (Err(HttpError::Interrupted { .. }), _) => return Err(failed("interrupted".into())),
             (Err(error), Some(copy)) => {
-                let freshness = Freshness::Kept(error.to_string());
-                return Ok(Self { images: copy.images, freshness });
+                return Ok(of(copy, Freshness::Kept(error.to_string())));
             }
             (Err(error), None) => error.to_string(),
             (Ok(None), None) => "the server sent nothing".into(),
         };
-        Ok(Self { images: Vec::new(), freshness: Freshness::Missing(why) })
+        let freshness = Freshness::Missing(why);
+        Ok(Self { images: Vec::new(), left_out: Vec::new(), freshness })
     }
 }
 
@@ -108,25 +115,33 @@ fn fetch(
     let validators = body.validators().clone();
     let bytes = body.into_bytes(MAX_LIST_BYTES)?;
     let mut parsed = list::parse(&bytes).map_err(broken)?;
+    let mut listed: Vec<Listed> =
+        parsed.images.into_iter().map(|image| Listed { image, list: None }).collect();
+    let mut left_out = Vec::new();
     let (mut done, mut more) = (0, std::mem::take(&mut parsed.lists));
-    while let Some(address) = more.pop()
+    while let Some(sub_address) = more.pop()
         && done < MAX_LISTS
     {
         done += 1;
+        if is_https(address) && !is_https(&sub_address) {
+            left_out.push(shown(&sub_address));
+            continue;
+        }
         // Somebody else's list that is gone does not take away Raspberry Pi's own.
-        let sub = target(&address).and_then(|target| client.small(&target, MAX_LIST_BYTES));
+        let sub = target(&sub_address).and_then(|target| client.small(&target, MAX_LIST_BYTES));
         match sub {
             Err(error @ HttpError::Interrupted { .. }) => return Err(error),
             Ok(Some(bytes)) => {
                 if let Ok(sub) = list::parse(&bytes) {
-                    parsed.images.extend(sub.images);
+                    let of = |image| Listed { image, list: Some(shown(&sub_address)) };
+                    listed.extend(sub.images.into_iter().map(of));
                     more.extend(sub.lists);
                 }
             }
             _ => {}
         }
     }
-    Ok(Some(Copy { validators, images: parsed.images }))
+    Ok(Some(Copy { validators, listed, left_out }))
 }
 
 fn shown(address: &str) -> String {

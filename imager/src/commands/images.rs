@@ -23,8 +23,13 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
     let catalogue = Catalogue::from_environment(variable)?;
-    let mut entries = entries(&catalogue, console, &surroundings(console, interrupted))?;
-    if !args.all {
+    let list = list(&catalogue, console, &surroundings(console, interrupted))?;
+    let mut entries = catalogue::entries(&catalogue, &list.images);
+    if args.all {
+        for address in &list.left_out {
+            console.note(&format!("the list {address} is left out: it is not fetched over https"));
+        }
+    } else {
         entries.truncate(catalogue.image.len());
     }
     for entry in &entries {
@@ -93,8 +98,8 @@ fn locate(
     // A name with an address and a sum of its own needs no list, and so no network.
     let fixed = catalogue.image.iter().find(|named| named.alias == alias);
     let entries = match fixed {
-        Some(named) if named.in_list.is_none() => catalogue::entries(&catalogue, &[]),
-        _ => entries(&catalogue, console, surroundings)?,
+        Some(named) if named.is_fixed() => catalogue::entries(&catalogue, &[]),
+        _ => catalogue::entries(&catalogue, &list(&catalogue, console, surroundings)?.images),
     };
     let entry = catalogue::find(&entries, alias)?;
     if let Some(why) = &entry.why_not {
@@ -103,6 +108,11 @@ fn locate(
         ));
     }
     console.note(&format!("`{alias}` is {}{}", entry.name, released(entry)));
+    if let Some(list) = &entry.list {
+        console.warn(&format!(
+            "`{alias}` and its sums come from the list of a third party, {list}, not from Raspberry Pi"
+        ));
+    }
     Ok(entry.wanted()?)
 }
 
@@ -110,11 +120,11 @@ fn released(entry: &Entry) -> String {
     entry.released.as_ref().map_or_else(String::new, |date| format!(", released {date}"))
 }
 
-fn entries(
+fn list(
     catalogue: &Catalogue,
     console: &Console,
     surroundings: &Surroundings,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<List, Failure> {
     let list = List::refresh(catalogue, surroundings)?;
     match &list.freshness {
         Freshness::Fresh => {}
@@ -125,7 +135,7 @@ fn entries(
             console.note(&format!("{why}; dates, sizes and sums are not known"));
         }
     }
-    Ok(catalogue::entries(catalogue, &list.images))
+    Ok(list)
 }
 
 pub(super) fn surroundings(console: &Console, interrupted: &Arc<AtomicBool>) -> Surroundings {
@@ -151,11 +161,12 @@ fn table(entries: &[Entry]) -> String {
             (None, Some(why)) => format!("; not for a cluster: {why}"),
             (None, None) => String::new(),
         };
+        let list = entry.list.as_ref().map(|list| format!("; from a third party's list, {list}"));
         rows.push([
             entry.alias.clone(),
             entry.released.clone().unwrap_or_else(|| "-".into()),
             size,
-            format!("{}{default}{why_not}", entry.name),
+            format!("{}{default}{why_not}{}", entry.name, list.unwrap_or_default()),
         ]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
