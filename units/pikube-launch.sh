@@ -45,35 +45,28 @@ install_file() {
     chmod "$3" "$2"
 }
 
-# The file that the firmware takes the kernel command line from: `os_prefix=current/` puts it into a folder (Ubuntu with
-# two boot assets). What stands under a filter such as [tryboot] or [pi4] is for another boot or another board.
-command_line_file() {
-    prefix='' name=cmdline.txt filter='[all]' cr=$(printf '\r')
-    [ ! -f "$boot/config.txt" ] || while IFS= read -r line || [ -n "$line" ]; do
-        line=${line%"$cr"}
-        case $line in
-        '['*) filter=$line ;;
-        os_prefix=*) [ "$filter" != '[all]' ] || prefix=${line#*=} ;;
-        cmdline=*) [ "$filter" != '[all]' ] || name=${line#*=} ;;
-        esac
-    done <"$boot/config.txt"
-    [ -f "$boot/$prefix$name" ] || prefix='' name=cmdline.txt
-    echo "$boot/$prefix$name"
+# Which file the firmware takes the kernel command line from depends on the board, and on sections and conditions of
+# config.txt that only the firmware knows: piflash puts the hook into each that may be, and it goes from each that has it.
+# A command line has 1024 bytes at most; files of more than 4 KiB are not read.
+hooked_files() {
+    find "$boot" -type f -size -9 -exec grep -l 'systemd\.run=[^ ]*/pikube-launch\.sh' {} + 2>/dev/null
 }
 
 has_hook() {
-    grep -q 'systemd\.run=[^ ]*/pikube-launch\.sh' "$cmdline" 2>/dev/null
+    [ -n "$(hooked_files)" ]
 }
 
-# One sector of cmdline.txt is overwritten in place, at the same length: no moment at which the file is missing or cut.
+# One sector of each file is overwritten in place, at the same length: no moment at which it is missing or cut.
 # Only our own four tokens go, and they go together: a success action left alone would reboot for ever.
 remove_hook() {
     has_hook || return 0
-    old=$(cat "$cmdline")
-    new=$(printf '%s\n' "$old" | sed -e 's| systemd\.run=[^ ]*/pikube-launch\.sh||g' \
-        -e 's| systemd\.run_success_action=[^ ]*||g' -e 's| systemd\.run_failure_action=[^ ]*||g' \
-        -e 's| systemd\.unit=kernel-command-line\.target||g')
-    printf "%-${#old}s\n" "$new" | dd of="$cmdline" bs=4096 conv=notrunc 2>/dev/null
+    hooked_files | while IFS= read -r cmdline; do
+        old=$(cat "$cmdline")
+        new=$(printf '%s\n' "$old" | sed -e 's| systemd\.run=[^ ]*/pikube-launch\.sh||g' \
+            -e 's| systemd\.run_success_action=[^ ]*||g' -e 's| systemd\.run_failure_action=[^ ]*||g' \
+            -e 's| systemd\.unit=kernel-command-line\.target||g')
+        printf "%-${#old}s\n" "$new" | dd of="$cmdline" bs=4096 conv=notrunc 2>/dev/null
+    done
     sync
 }
 
@@ -85,13 +78,12 @@ finish() {
         mount -o remount,rw "$boot" && remove_hook
     fi
     if [ -z "$root" ] && [ "$mode" != cloud ] && has_hook; then
-        echo "pikube-launch: $cmdline cannot be written; starting the system without a reboot"
+        echo "pikube-launch: $(hooked_files) cannot be written; starting the system without a reboot"
         systemctl --no-block start multi-user.target
         while :; do sleep 3600; done
     fi
     exit 0
 }
-cmdline=$(command_line_file)
 trap finish EXIT
 
 # Zero bytes only are what a cut between overwriting and removing leaves: they hold nothing.

@@ -84,6 +84,47 @@ fn both_kinds_of_fat_come_out_clean_with_every_file_as_planned() {
 }
 
 #[test]
+fn every_command_line_that_a_board_may_take_gets_the_hook() {
+    const FOUR: &str = "console=tty1 root=PARTUUID=d9b3a0f1-02 rootwait resize four";
+    let files = |config: &'static str| {
+        [
+            ("config.txt", config),
+            ("issue.txt", support::ISSUE),
+            ("cmdline.txt", support::TRIXIE_CMDLINE),
+            ("four.txt", FOUR),
+            ("other.txt", "untouched"),
+            ("extra.txt", "[pi4]\ncmdline=four.txt\n"),
+        ]
+    };
+    let config = "auto_initramfs=1\narm_64bit=1\n";
+    for sections in ["[pi4]\ncmdline=four.txt\n[pi1]\ncmdline=other.txt\n", "include extra.txt\n"] {
+        let config = format!("{config}{sections}").leak();
+        let image = TestImage::with_files(Fat::ThirtyTwo, &files(config));
+        let survey = boot::survey(&head(&image)).unwrap();
+        assert_eq!(survey.os.cmdlines, ["cmdline.txt", "four.txt"], "{sections}");
+        assert!(survey.notes[0].contains("`four.txt`"), "{:?}", survey.notes);
+        let (volume, _) = edited(&image, &support::agents(&[("arm64", 1000)]));
+        assert_clean(&volume);
+        for name in ["cmdline.txt", "four.txt"] {
+            let line = String::from_utf8(read(&volume, name).unwrap()).unwrap();
+            assert!(
+                line.contains(" systemd.run=/boot/firmware/pikube-launch.sh "),
+                "{name}: {line}"
+            );
+        }
+        assert_eq!(read(&volume, "other.txt").unwrap(), b"untouched");
+    }
+    let missing = "arm_64bit=1\n[pi5]\ncmdline=gone.txt\n";
+    let image = TestImage::with_files(Fat::ThirtyTwo, &files(missing));
+    let notes = boot::survey(&head(&image)).unwrap().notes;
+    assert!(notes[0].contains("`gone.txt`") && notes[0].contains("Raspberry Pi 5"), "{notes:?}");
+    let none = "arm_64bit=1\ncmdline=gone.txt\n";
+    let image = TestImage::with_files(Fat::ThirtyTwo, &files(none));
+    let error = boot::survey(&head(&image)).unwrap_err().to_string();
+    assert!(error.contains("no `gone.txt`"), "{error}");
+}
+
+#[test]
 fn a_small_partition_gets_only_the_agent_that_it_can_run() {
     let image = TestImage::raspberry_pi_os_trixie(Fat::Sixteen);
     // The FAT16 volume has 16 MiB, less the kernel of 3 MiB.

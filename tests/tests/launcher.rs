@@ -412,6 +412,27 @@ fn systemd_215_knows(unit: &str) -> bool {
 }
 
 #[test]
+fn the_hook_goes_from_every_command_line_that_has_it() {
+    for shell in SHELLS {
+        let pi = Pi::new();
+        let line = pi.layout.line();
+        for name in ["four.txt", "four/cmdline.txt"] {
+            fs::write(pi.boot(name), &line).unwrap();
+        }
+        // What is larger than any command line is not looked into.
+        let large = format!("{}{line}", "x".repeat(5000));
+        fs::write(pi.boot("large.txt"), &large).unwrap();
+        let output = pi.run(shell, LAUNCHER);
+        assert!(output.status.success() && output.stderr.is_empty(), "{shell:?}: {output:?}");
+        for name in ["cmdline.txt", "four.txt", "four/cmdline.txt"] {
+            assert_eq!(pi.on_boot(name).trim_end(), KEPT, "{shell:?}: {name}");
+            assert_eq!(pi.on_boot(name).len(), line.len(), "{shell:?}: {name} not in place");
+        }
+        assert_eq!(pi.on_boot("large.txt"), large);
+    }
+}
+
+#[test]
 fn only_our_own_tokens_go() {
     let foreign =
         "a systemd.run=/boot/firstrun.sh b systemd.unit=rescue.target systemd.log_level=debug\n";

@@ -13,21 +13,19 @@ pub const MAX_BYTES: usize = 1024;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CmdlineError {
     /// Another tool's first-boot hook.
-    #[error(
-        "`cmdline.txt` already runs `{0}` at first boot: the image was customised by another tool"
-    )]
+    #[error("already runs `{0}` at first boot: the image was customised by another tool")]
     ForeignHook(String),
     /// There is nothing to boot.
-    #[error("`cmdline.txt` is empty")]
+    #[error("is empty")]
     Empty,
     /// Not text.
-    #[error("`cmdline.txt` holds bytes that are not printable ASCII")]
+    #[error("holds bytes that are not printable ASCII")]
     NotText,
     /// Whatever is added would become part of the quoted token.
-    #[error("`cmdline.txt` has a double quote that is never closed")]
+    #[error("has a double quote that is never closed")]
     OpenQuote,
     /// The kernel would cut it.
-    #[error("`cmdline.txt` would have {0} bytes, and the kernel reads {MAX_BYTES}")]
+    #[error("would have {0} bytes, and the kernel reads {MAX_BYTES}")]
     TooLong(usize),
 }
 

@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 /// The firmware reads that many characters of a line.
-const MAX_LINE: usize = 98;
+pub(super) const MAX_LINE: usize = 98;
 const BEGIN: &str = "# pikube begin";
 const END: &str = "# pikube end";
 /// Settings on which piflash itself relies: it has looked for the command line where these point.
@@ -39,7 +39,7 @@ pub fn check_line(line: &str) -> Result<(), String> {
     }
     if line.trim_start().starts_with('[') {
         return Err(format!(
-            "`{line}` would begin a section; lines of piflash hold for every board, under [all]"
+            "`{line}` would begin a section of `config.txt`; lines of piflash hold for every board, under [all]"
         ));
     }
     let Some((name, _)) = line.split_once('=') else {
@@ -48,26 +48,10 @@ pub fn check_line(line: &str) -> Result<(), String> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b)) {
         return Err(format!("`{name}` is not the name of a setting; write name=value"));
     }
-    if RELIED_ON.contains(&name) {
+    if RELIED_ON.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return Err(format!("`{name}` decides which command line is read; leave it as it is"));
     }
     Ok(())
-}
-
-/// The value that a setting has on every board and at every boot: its last one outside of any filter but `[all]`.
-pub fn value<'a>(config: &'a str, name: &str) -> Option<&'a str> {
-    let mut everywhere = true;
-    let mut found = None;
-    for line in config.lines().map(str::trim) {
-        if let Some(filter) = line.strip_prefix('[') {
-            everywhere = filter.starts_with("all]");
-        } else if everywhere
-            && let Some(value) = line.strip_prefix(name).and_then(|rest| rest.strip_prefix('='))
-        {
-            found = Some(value.trim());
-        }
-    }
-    found
 }
 
 /// The file with exactly these lines in our block; without lines, without the block.
@@ -169,6 +153,7 @@ mod tests {
             ("a b=1", "not the name"),
             ("os_prefix=new/", "command line"),
             ("cmdline=other.txt", "command line"),
+            ("CmdLine=other.txt", "command line"),
             (&format!("a={}", "1".repeat(97)), "99 characters"),
         ] {
             let message = check_line(line).unwrap_err();
@@ -181,14 +166,6 @@ mod tests {
             assert_eq!(check_line(line), Ok(()), "{line}");
         }
         assert_eq!(check_line(&format!("a={}", "1".repeat(96))), Ok(()));
-    }
-
-    #[test]
-    fn the_last_value_that_holds_everywhere() {
-        let config = "os_prefix=old/\n[pi4]\nos_prefix=no/\n[all]\nos_prefix=current/\n[tryboot]\nos_prefix=new/\n";
-        assert_eq!(value(config, "os_prefix"), Some("current/"));
-        assert_eq!(value(config, "cmdline"), None);
-        assert_eq!(value("#cmdline=x\ncmdline=cmdline.txt\r\n", "cmdline"), Some("cmdline.txt"));
     }
 
     proptest! {

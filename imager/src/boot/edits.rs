@@ -18,7 +18,7 @@ const UNIT: &str = include_str!("../../../units/pikube-agent.service");
 /// One file of the boot partition that is created or replaced.
 #[derive(Clone)]
 pub struct Edit {
-    /// Name in the root directory; `current/cmdline.txt` is the one path with a folder.
+    /// Name in the root directory; a command line may be in a folder, as `current/cmdline.txt` is.
     pub name: String,
     /// Whether a file of this name was there before.
     pub replaces: bool,
@@ -74,8 +74,8 @@ pub struct NodeFiles {
 /// What lies on the boot partition already and matters here.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// The kernel command line's file.
-    pub cmdline: Vec<u8>,
+    /// Every file that the firmware may take the kernel command line from: its path and content.
+    pub cmdlines: Vec<(String, Vec<u8>)>,
     /// `config.txt`.
     pub config: Option<Vec<u8>>,
     /// cloud-init's `user-data`.
@@ -132,6 +132,11 @@ pub fn settings(
 ) -> Result<(Vec<Edit>, Vec<String>), EditError> {
     let plan = found.plan(&node.plan);
     let mut warnings = Vec::new();
+    let mut names = extras.files().iter().map(|file| &file.name);
+    let is_line = |name: &&String| os.cmdlines.iter().any(|path| path.eq_ignore_ascii_case(name));
+    if let Some(name) = names.find(is_line) {
+        return Err(EditError::ExtraCmdline(name.clone()));
+    }
     let mut edits: Vec<Edit> = extras
         .files()
         .iter()
@@ -160,18 +165,19 @@ pub fn settings(
     }
     let seed = seed::Seed { os, plan: &plan, extras, found, armed };
     edits.extend(seed.edits(node.secrets.password_hash.is_some(), &mut warnings)?);
-    edits.extend(command_line(os, &plan, found, armed)?);
+    edits.extend(command_lines(os, &plan, found, armed, &mut warnings)?);
     Ok((edits, warnings))
 }
 
-/// The edited command line; nothing where its tokens are as they should be, whatever the blanks between them: the
+/// The edited command lines; nothing where the tokens of one are as they should be, whatever the blanks between them: the
 /// launcher leaves some behind when it takes its hook out.
-fn command_line(
+fn command_lines(
     os: &Os,
     plan: &FirstbootPlan,
     found: &Found,
     armed: bool,
-) -> Result<Option<Edit>, EditError> {
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Edit>, EditError> {
     let wanted = Wanted {
         flags: flags(os, plan),
         outdated: found.plan.as_ref().map(|old| flags(os, old)).unwrap_or_default(),
@@ -181,11 +187,26 @@ fn command_line(
             Hook::SystemdRun => HookTokens::Keep,
         },
     };
-    let after = cmdline::edit(&found.cmdline, &wanted)?;
-    let before = String::from_utf8_lossy(&found.cmdline);
-    let first_line = before.lines().next().unwrap_or("");
-    let same = cmdline::split(first_line.trim_end()) == cmdline::split(after.trim_end());
-    Ok((!same).then(|| Edit::new(&os.cmdline, after, Show::Text)))
+    let mut edits = Vec::new();
+    for (index, (path, before)) in found.cmdlines.iter().enumerate() {
+        let after = match cmdline::edit(before, &wanted) {
+            Ok(after) => after,
+            // That of most boards has to be right; another may be a leftover.
+            Err(problem) if index > 0 => {
+                warnings.push(format!(
+                    "`{path}` {problem}: it is left as it is, and the agent does not start where it applies"
+                ));
+                continue;
+            }
+            Err(problem) => return Err(EditError::Cmdline { path: path.clone(), problem }),
+        };
+        let text = String::from_utf8_lossy(before);
+        let first_line = text.lines().next().unwrap_or("");
+        if cmdline::split(first_line.trim_end()) != cmdline::split(after.trim_end()) {
+            edits.push(Edit::new(path, after, Show::Text));
+        }
+    }
+    Ok(edits)
 }
 
 /// Where the booted system sees the launcher.
@@ -224,15 +245,23 @@ fn config_lines(
 /// Why there are no edits.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// See [`CmdlineError`].
-    #[error(transparent)]
-    Cmdline(#[from] CmdlineError),
+    /// A file of the kernel command line.
+    #[error("`{path}` {problem}")]
+    Cmdline {
+        /// The file.
+        path: String,
+        /// See [`CmdlineError`].
+        problem: CmdlineError,
+    },
+    /// A file of a person's in the place of one that the firmware reads.
+    #[error("`{0}` is the kernel command line, which piflash edits")]
+    ExtraCmdline(String),
     /// See [`ConfigError`].
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The plan or the secrets.
     #[error("{0}")]
-    Plan(#[from] Problems),
+    Plan(Problems),
     /// The `user-data` that lies on the card.
     #[error(
         "somebody changed the `user-data` of this image, and it cannot be combined with the agent's: {0}"
@@ -256,11 +285,30 @@ pub enum EditError {
     NotAscii(String),
 }
 
+impl From<Problems> for EditError {
+    /// Not as its source: the message is all of it already.
+    fn from(problems: Problems) -> Self {
+        EditError::Plan(problems)
+    }
+}
+
 impl EditError {
+    /// Whether options that are wrong are the reason.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            EditError::Plan(_)
+                | EditError::NoCloudInit(_)
+                | EditError::Hostname { .. }
+                | EditError::NotAscii(_)
+                | EditError::ExtraCmdline(_)
+        )
+    }
+
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            EditError::Cmdline(CmdlineError::ForeignHook(_)) => {
+            EditError::Cmdline { problem: CmdlineError::ForeignHook(_), .. } => {
                 "start from the image as its makers publish it, not customised by another tool".into()
             }
             EditError::Config(ConfigError::OpenBlock) => "remove that line from `config.txt`".into(),
@@ -272,7 +320,8 @@ impl EditError {
             }
             EditError::Hostname { .. } => "take `hostname` and `fqdn` out of the user-data".into(),
             EditError::NotAscii(_) => "write it with ASCII letters only".into(),
-            EditError::Cmdline(_) | EditError::Plan(_) => return None,
+            EditError::ExtraCmdline(_) => "give the file another name with `--file`".into(),
+            EditError::Cmdline { .. } | EditError::Plan(_) => return None,
         })
     }
 }

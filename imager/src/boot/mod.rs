@@ -10,6 +10,7 @@ mod edits;
 mod extras;
 mod family;
 mod fat;
+mod firmware;
 mod flags;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -27,7 +28,7 @@ use crate::image::{MapError, Patch, WithBoot};
 
 pub use edits::{Edit, EditError, NodeFiles, Show};
 pub use extras::{ExtraFile, Extras};
-pub use family::{SUPPORTED, Signs, Unsupported, cmdline_path, recognise};
+pub use family::{SUPPORTED, Signs, Unsupported, recognise};
 pub use fat::{BootFs, FatError};
 pub use os::{Bits, Family, Hook, Os, Release};
 pub use prepare::{Prepared, existing, prepare};
@@ -111,6 +112,8 @@ pub struct Survey {
     pub free_bytes: u64,
     /// Whether a node has started from it.
     pub launched: bool,
+    /// What a person should know, a line each.
+    pub notes: Vec<String>,
 }
 
 /// Reads the boot partition of an image, or of a card.
@@ -125,10 +128,12 @@ pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
         Ok(fs.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };
     let config = text("config.txt")?;
-    let cmdline = cmdline_path(config.as_deref().unwrap_or(""));
+    let firmware = firmware::Config::new(config.as_deref().unwrap_or(""), text)?;
+    let lines = firmware.command_lines(|path| fs.exists(path))?;
     let signs = Signs {
         label: fs.label(),
-        cmdline: text(&cmdline)?,
+        cmdline: lines.paths.first().map(|path| text(path)).transpose()?.flatten(),
+        cmdlines: lines.paths.clone(),
         config,
         issue: text("issue.txt")?,
         os_release: text("os-release")?,
@@ -140,9 +145,9 @@ pub fn survey(disk: &impl WithBoot) -> Result<Survey, BootError> {
         launched: fs.exists(names::LAUNCH_LOG)?,
     };
     let os = recognise(&signs)?;
-    if signs.cmdline.is_none() {
-        return Err(BootError::NoCmdline(cmdline));
+    if let ([], [(path, _), ..]) = (&lines.paths[..], &lines.missing[..]) {
+        return Err(BootError::NoCmdline(path.clone()));
     }
-    let (label, launched) = (signs.label.clone(), signs.launched);
-    Ok(Survey { os, label, fat: fs.kind(), free_bytes: map.free_bytes(), launched })
+    let (label, launched, notes) = (signs.label.clone(), signs.launched, lines.notes());
+    Ok(Survey { os, label, fat: fs.kind(), free_bytes: map.free_bytes(), launched, notes })
 }

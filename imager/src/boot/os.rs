@@ -17,8 +17,9 @@ pub struct Os {
     pub mount: &'static str,
     /// Word size of its programs; the kernel's may be larger.
     pub bits: Bits,
-    /// The kernel command line's file on the boot partition; in a folder where the firmware has an `os_prefix`.
-    pub cmdline: String,
+    /// Files of the kernel command line on the boot partition, that of most boards first: which of them the firmware takes
+    /// depends on board and conditions (see [`super::firmware`]).
+    pub cmdlines: Vec<String>,
     /// How the launcher gets started.
     pub hook: Hook,
     /// Whether cloud-init reads `user-data` there.

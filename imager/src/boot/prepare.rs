@@ -67,7 +67,7 @@ pub fn prepare(
             replace(disk, &map, &files, &mut patch)?;
             if !is_whole {
                 warnings.push(
-                    "an earlier change of this boot partition was interrupted: what it left is cleared".into(),
+                    "an earlier change of this boot partition was interrupted; this one clears what it left".into(),
                 );
             }
             return Ok(Prepared { edits, patch, warnings });
@@ -121,8 +121,13 @@ fn only_new<B: ReadAt>(fs: &BootFs<'_, B>, edits: Vec<Edit>) -> Result<Vec<Edit>
 }
 
 fn found<B: ReadAt>(fs: &BootFs<'_, B>, os: &Os) -> Result<Found, BootError> {
+    let mut cmdlines = Vec::new();
+    for path in &os.cmdlines {
+        let line = fs.read(path)?.ok_or_else(|| BootError::NoCmdline(path.clone()))?;
+        cmdlines.push((path.clone(), line));
+    }
     Ok(Found {
-        cmdline: fs.read(&os.cmdline)?.ok_or_else(|| BootError::NoCmdline(os.cmdline.clone()))?,
+        cmdlines,
         config: fs.read("config.txt")?,
         user_data: fs.read("user-data")?,
         meta_data: fs.read("meta-data")?,

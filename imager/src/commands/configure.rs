@@ -48,6 +48,7 @@ pub fn run(
     let order = Order { node, settings: Rc::new(settings), extras: Rc::new(extras) };
     let card = Card { path: args.card.clone(), order, target };
     console.note(&format!("{} holds {}", card.name(), survey.os.name()));
+    survey.notes.iter().for_each(|note| console.note(note));
     console.emit(&card.message());
     let prepared = [boot::prepare(&read, &survey.os, card.node(), &agents, &card.order.extras)?];
     warn(&prepared, console);

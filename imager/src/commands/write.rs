@@ -105,6 +105,7 @@ pub(super) fn cards_of(
     }
     let (os, size_bytes) = (survey.os.name(), rest.size_bytes());
     console.note(&describe(&head, &rest, &survey));
+    survey.notes.iter().for_each(|note| console.note(note));
     console.emit(&Message::Image { path: name.clone(), os: &os, size_bytes });
     for card in &cards {
         console.emit(&card.message());

@@ -111,7 +111,7 @@ pub fn describe(image: &BootImage) -> String {
         survey.fat,
         survey.label,
         os.mount,
-        os.cmdline,
+        os.cmdlines.join(", "),
         if os.booted { "booted before" } else { "never booted" }
     )
 }
@@ -131,7 +131,7 @@ pub fn assert_golden(name: &str, text: &str) {
 
 /// What the first boot and the launcher do to the boot partition.
 pub fn boot_once(image: &BootImage) {
-    let path = boot::survey(&image.head()).unwrap().os.cmdline;
+    let path = boot::survey(&image.head()).unwrap().os.cmdlines.remove(0);
     let line = image.text(&path);
     let width = line.trim_end().len();
     let gone = [

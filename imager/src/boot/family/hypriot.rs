@@ -30,7 +30,7 @@ pub fn recognise(signs: &Signs, os_release: &str, version: &str) -> Result<Os, U
         version: Some(number),
         mount: "/boot",
         bits: Bits::ThirtyTwo,
-        cmdline: signs.cmdline_path(),
+        cmdlines: signs.cmdlines.clone(),
         hook: Hook::CloudInit,
         cloud_init: true,
         booted: signs.launched,

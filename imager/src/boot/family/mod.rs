@@ -10,7 +10,6 @@ mod ubuntu;
 
 use thiserror::Error;
 
-use super::config_txt;
 use super::os::{Bits, Family, Hook, Os, Release};
 
 /// What a boot partition shows of its operating system: a few small files and names.
@@ -20,7 +19,9 @@ pub struct Signs {
     pub label: String,
     /// Text of `config.txt`.
     pub config: Option<String>,
-    /// Text of the kernel command line's file, see [`cmdline_path`].
+    /// Files of the kernel command line, that of most boards first.
+    pub cmdlines: Vec<String>,
+    /// Text of the first of them.
     pub cmdline: Option<String>,
     /// Text of `issue.txt` (Raspberry Pi OS).
     pub issue: Option<String>,
@@ -70,14 +71,6 @@ impl Unsupported {
     }
 }
 
-/// The file of the kernel command line that the firmware reads: `cmdline.txt`, unless `config.txt` names another
-/// folder or file in a part that holds for every board and every boot.
-pub fn cmdline_path(config: &str) -> String {
-    let value = |key| config_txt::value(config, key);
-    let name = value("cmdline").filter(|name| !name.is_empty()).unwrap_or("cmdline.txt");
-    format!("{}{name}", value("os_prefix").unwrap_or(""))
-}
-
 /// Recognises the operating system.
 ///
 /// # Errors
@@ -109,7 +102,7 @@ fn debian(signs: &Signs) -> Os {
         version: None,
         mount: "/boot/firmware",
         bits: signs.bits_by_setting(),
-        cmdline: signs.cmdline_path(),
+        cmdlines: signs.cmdlines.clone(),
         hook: Hook::SystemdRun,
         cloud_init: false,
         booted: signs.launched,
@@ -121,8 +114,9 @@ impl Signs {
         self.config.as_deref().unwrap_or("")
     }
 
-    fn cmdline_path(&self) -> String {
-        cmdline_path(self.config())
+    /// Whether the firmware finds its files in this folder.
+    fn boots_from(&self, folder: &str) -> bool {
+        self.cmdlines.iter().any(|path| path.starts_with(folder))
     }
 
     /// Whether `config.txt` has this setting on a line of its own, not commented out.

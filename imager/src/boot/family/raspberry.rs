@@ -42,7 +42,7 @@ pub fn recognise(signs: &Signs) -> Result<Os, Unsupported> {
         },
         // kernel8.img says nothing: 32-bit images bring it too, and a Pi 4 boots it (§3).
         bits: if signs.kernel_32 { signs.bits_by_setting() } else { Bits::SixtyFour },
-        cmdline: signs.cmdline_path(),
+        cmdlines: signs.cmdlines.clone(),
         hook: Hook::SystemdRun,
         cloud_init: release == Release::Trixie && signs.cloud_init,
         booted: !first_boot,

@@ -120,16 +120,18 @@ fn hypriot_by_its_own_key() {
 #[test]
 fn ubuntu_and_its_two_layouts() {
     let jammy = recognise(&ubuntu("arm_64bit=1\ncmdline=cmdline.txt\n")).unwrap();
-    assert_eq!((jammy.release, jammy.cmdline.as_str()), (Release::Jammy, "cmdline.txt"));
+    assert_eq!(jammy.release, Release::Jammy);
     let noble = Signs {
         network_config: Some("#      regulatory-domain: GB\n".into()),
         ..ubuntu("arm_64bit=1\n")
     };
     assert_eq!(release(&noble), Release::Noble);
     let config = "[all]\nos_prefix=current/\ncmdline=cmdline.txt\n[tryboot]\nos_prefix=new/\n";
-    let two = recognise(&Signs { label: "other".into(), ..ubuntu(config) }).unwrap();
+    let cmdlines = vec!["current/cmdline.txt".to_owned()];
+    let two = Signs { label: "other".into(), cmdlines: cmdlines.clone(), ..ubuntu(config) };
+    let two = recognise(&two).unwrap();
     assert_eq!((two.release, two.bits), (Release::TwoBootSets, Bits::SixtyFour));
-    assert_eq!(two.cmdline, "current/cmdline.txt");
+    assert_eq!(two.cmdlines, cmdlines);
     let readme = Signs { label: "x".into(), readme: Some("Ubuntu Server".into()), ..ubuntu("") };
     assert_eq!(recognise(&readme).unwrap().bits, Bits::ThirtyTwo);
 }

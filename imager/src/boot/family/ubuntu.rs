@@ -5,7 +5,7 @@ use super::{Bits, Family, Hook, Os, Release, Signs, Unsupported};
 /// By the label that its cloud-init looks for, by its README, or by the folders of its newer layout.
 pub fn is_it(signs: &Signs) -> bool {
     signs.label.eq_ignore_ascii_case("system-boot")
-        || signs.cmdline_path().starts_with("current/")
+        || signs.boots_from("current/")
         || signs.readme.as_deref().is_some_and(|text| text.contains("Ubuntu"))
 }
 
@@ -24,7 +24,7 @@ pub fn recognise(signs: &Signs) -> Result<Os, Unsupported> {
             "Ubuntu Core and Ubuntu Desktop have no cloud-init that would start the agent",
         ));
     }
-    let two_sets = signs.cmdline_path().starts_with("current/");
+    let two_sets = signs.boots_from("current/");
     let release = match &signs.network_config {
         _ if two_sets => Release::TwoBootSets,
         // A commented example of this key came with 24.04 (pi-gadget, network-config-regdom).
@@ -38,7 +38,7 @@ pub fn recognise(signs: &Signs) -> Result<Os, Unsupported> {
         mount: "/boot/firmware",
         // The releases with two boot sets exist for arm64 only.
         bits: if two_sets { Bits::SixtyFour } else { signs.bits_by_setting() },
-        cmdline: signs.cmdline_path(),
+        cmdlines: signs.cmdlines.clone(),
         hook: Hook::CloudInit,
         cloud_init: true,
         booted: signs.launched,
