@@ -158,3 +158,42 @@ fn a_map_that_cannot_be_is_refused_before_anything_is_written() {
         assert!(fs::read(desk.path("card.img")).unwrap().iter().all(|byte| *byte == 0xa5));
     }
 }
+
+#[test]
+fn a_page_in_place_of_a_map_or_a_list_is_passed_over() {
+    const PAGE: &str = "<!DOCTYPE html>\n<html><title>404 Not Found</title></html>\n";
+    let desk = Desk::new();
+    for name in ["os.img.bmap", "os.bmap", "os.img.sha256"] {
+        fs::write(desk.path(name), PAGE).unwrap();
+    }
+    let output = desk.piflash(&[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.matches("is a web page, not a block map").count(), 1, "{text}");
+    assert_eq!(text.matches("is a web page, not a list of sums").count(), 1, "{text}");
+    fs::remove_file(desk.path("card.img")).unwrap();
+    // A server that has a page for everything.
+    let image = desk.image.clone();
+    let web = Web::start(move |request| match request.path.as_str() {
+        "/os.img" => file(request, &image, "\"v1\""),
+        _ => Reply::new(200, PAGE),
+    });
+    let output = desk.piflash_from(&web.url("/os.img"), &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("not a block map"), "{text}");
+    assert!(fs::read(desk.path("card.img")).unwrap()[20 * MIB..] == desk.image[20 * MIB..]);
+}
+
+#[test]
+fn no_map_is_used_where_none_is_wanted() {
+    let desk = Desk::new();
+    let len = desk.image.len();
+    let hole = len - 3 * MIB..len - MIB;
+    fs::write(desk.path("os.bmap"), desk.map(hole.clone())).unwrap();
+    let output = desk.piflash(&["--no-bmap"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !text.contains("block map"), "{text}");
+    assert!(fs::read(desk.path("card.img")).unwrap()[hole.clone()] == desk.image[hole]);
+    let output = desk.piflash(&["--no-bmap", "--bmap", "os.bmap"]);
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -120,6 +120,41 @@ fn two_versions_are_never_mixed() {
 }
 
 #[test]
+fn a_range_that_the_server_does_not_have_is_settled_by_the_whole_file() {
+    for (kind, works) in [("same", true), ("other", false), ("gone", false)] {
+        let (world, image) = (World::without_cache(), image());
+        let bytes = xz(&image, None);
+        let mut other = bytes.clone();
+        other[5000] ^= 1;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let web =
+            serve(move |request| match (request.range(), count.fetch_add(1, Ordering::Relaxed)) {
+                (Some(_), _) => Reply::new(416, "").header("Content-Range", "bytes */*"),
+                (None, 0) => file(request, &bytes, ETAG).cut_at(600_000),
+                (None, _) => match kind {
+                    "same" => file(request, &bytes, ETAG),
+                    "other" => file(request, &other, "\"v2\""),
+                    _ => Reply::new(404, ""),
+                },
+            });
+        match (fetch(&world, &web), kind) {
+            (Ok(decoded), _) => assert!(works && decoded == image, "{kind}"),
+            (Err(Error::Http(HttpError::Changed { .. })), "other") => {}
+            (Err(Error::Http(HttpError::Status { code: 404, .. })), "gone") => {}
+            (Err(error), _) => panic!("{kind}: {}", text(&error)),
+        }
+        let ranges: Vec<bool> = web
+            .requests()
+            .iter()
+            .filter(|request| request.path == "/os.img.xz")
+            .map(|request| request.range().is_some())
+            .collect();
+        assert_eq!(ranges, [false, true, false], "{kind}");
+    }
+}
+
+#[test]
 fn a_range_that_was_not_asked_for_is_refused() {
     let (world, bytes) = (World::without_cache(), xz(&image(), None));
     let web = serve(move |request| match request.range() {

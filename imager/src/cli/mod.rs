@@ -192,6 +192,10 @@ pub struct ImageArgs {
     #[arg(help_heading = IMAGE, long, value_name = "PATH|URL")]
     pub bmap: Option<String>,
 
+    /// Use no block map, not even one beside the image
+    #[arg(help_heading = IMAGE, long, conflicts_with = "bmap")]
+    pub no_bmap: bool,
+
     /// Detached OpenPGP signature of the image as it is distributed
     #[arg(help_heading = IMAGE, long, value_name = "PATH|URL", requires = "key")]
     pub signature: Option<String>,

@@ -25,8 +25,8 @@ const RUN: [&str; 11] = [
     "yes",
 ];
 /// Options that all nodes have in common: the identity of the cluster, and one image for all cards of a run.
-const WHOLE: [&str; 8] =
-    ["cluster", "endpoint", "virtual-ip", "image", "sha256", "bmap", "signature", "key"];
+const WHOLE: [&str; 9] =
+    ["cluster", "endpoint", "virtual-ip", "image", "sha256", "bmap", "no-bmap", "signature", "key"];
 /// Heading of the options of Kubernetes, which is one for all nodes as well.
 const KUBERNETES: &str = "Kubernetes";
 /// Options that no two nodes have in common.

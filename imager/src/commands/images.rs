@@ -67,6 +67,9 @@ pub fn open(
     if let Some(bmap) = &args.bmap {
         wanted.bmap = BmapPlace::At(Location::parse(bmap).map_err(image::Error::from)?);
     }
+    if args.no_bmap {
+        wanted.bmap = BmapPlace::Nowhere;
+    }
     let found = match wanted.bmap {
         BmapPlace::At(place) => Some((place.clone(), Bmap::open(&place, &surroundings)?)),
         BmapPlace::Beside => Bmap::beside(&location, &surroundings)?,

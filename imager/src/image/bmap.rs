@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::error::{Error, Result};
 use super::fetch;
 use super::location::Location;
+use super::notice::Notice;
 use super::opening::Surroundings;
 
 /// Most blocks of an image: far more than any card has.
@@ -57,12 +58,7 @@ impl Bmap {
     /// What reading it says; [`Error::Bmap`] for what is no map, contradicts itself, or was changed.
     pub fn open(location: &Location, surroundings: &Surroundings) -> Result<Self> {
         let path = PathBuf::from(location.to_string());
-        let missing = || Error::Io {
-            action: "reading the block map of",
-            path: path.clone(),
-            source: std::io::ErrorKind::NotFound.into(),
-        };
-        Self::parse(&path, &fetch::small(location, surroundings)?.ok_or_else(missing)?)
+        Self::parse(&path, &fetch::read_small(location, surroundings)?)
     }
 
     /// Reads a map; `path` is for messages.
@@ -137,14 +133,23 @@ impl Bmap {
     /// The map beside an image, and where it is; `None` where there is none.
     ///
     /// # Errors
-    /// As [`Bmap::open`]. A server that does not answer is as good as one that has no map.
+    /// As [`Bmap::open`]. A server that does not answer, or that sends a web page, is as good as one that has no map.
     pub fn beside(
         image: &Location,
         surroundings: &Surroundings,
     ) -> Result<Option<(Location, Self)>> {
+        let mut told = false;
         for name in image.file_name().iter().flat_map(|name| names_beside(name)) {
             let Some(place) = image.sibling(&name) else { continue };
             match fetch::small(&place, surroundings) {
+                Ok(Some(bytes)) if fetch::is_web_page(&bytes) => {
+                    // A server that has a page for everything has one for each of the names.
+                    if !std::mem::replace(&mut told, true) {
+                        let notice =
+                            Notice::WebPage { name: place.to_string(), wanted: "a block map" };
+                        (surroundings.tell)(notice);
+                    }
+                }
                 Ok(Some(bytes)) => {
                     let bmap = Self::parse(&PathBuf::from(place.to_string()), &bytes)?;
                     return Ok(Some((place, bmap)));

@@ -29,6 +29,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A file beside the image, or one that has nothing to do with it.
+    #[error("reading `{}`", path.display())]
+    Companion {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// A directory, a device, a pipe.
     #[error("opening image `{}`: it is {what}, not a regular file", path.display())]
     NotARegularFile {
@@ -128,6 +137,20 @@ pub enum Error {
         problem: &'static str,
         /// How far the decoder had read; with several threads it may have read ahead of the damage.
         offset_bytes: u64,
+    },
+    /// Whole, and packed in a way that there is no decoder for.
+    #[error("decoding image `{}`: {what}", path.display())]
+    Undecodable {
+        /// The image file.
+        path: PathBuf,
+        /// What cannot be decoded, as a sentence.
+        what: String,
+    },
+    /// Somebody writes to it.
+    #[error("reading image `{}`: the file was changed while it was read", path.display())]
+    ChangedMeanwhile {
+        /// The image file.
+        path: PathBuf,
     },
     /// The stream needs more memory than is set aside for decoding.
     #[error(
@@ -229,7 +252,10 @@ impl Error {
                 "unpack it first, `{command} {}`, and give the file that comes out",
                 path.display()
             )),
-            Error::UnsupportedFormat { .. } => {
+            Error::ChangedMeanwhile { .. } => {
+                Some("start again when nothing else writes to it".into())
+            }
+            Error::UnsupportedFormat { .. } | Error::Undecodable { .. } => {
                 Some("unpack it first and give the .img file that comes out".into())
             }
             Error::Truncated { .. }

@@ -176,6 +176,11 @@ pub(super) fn sum_beside(
             Err(Error::Http(_)) => continue,
             Err(error) => return Err(error),
         };
+        if is_web_page(&bytes) {
+            let name = list.to_string();
+            (surroundings.tell)(Notice::WebPage { name, wanted: "a list of sums" });
+            continue;
+        }
         let text = String::from_utf8_lossy(&bytes);
         match sha256::find(&text, &name, strict) {
             Some(sum) => return Ok(Some(Expected { sum, origin: format!("`{list}`") })),
@@ -186,20 +191,27 @@ pub(super) fn sum_beside(
     Ok(None)
 }
 
+/// Whether a server that has no such file has sent a page that says so, or somebody has kept such a page.
+pub(super) fn is_web_page(bytes: &[u8]) -> bool {
+    let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).to_lowercase();
+    let text = beginning.trim_start_matches('\u{feff}').trim_start();
+    text.starts_with('<') && ["<html", "<!doctype html"].iter().any(|tag| text.contains(tag))
+}
+
 /// A file of at most 4 MiB, wherever it is.
 ///
 /// # Errors
-/// [`Error::Http`], [`Error::S3`], [`Error::Io`] with `NotFound` among it, [`Error::Interrupted`].
+/// [`Error::Http`], [`Error::S3`], [`Error::Companion`] with `NotFound` among it, [`Error::Interrupted`].
 pub fn read_small(location: &Location, surroundings: &Surroundings) -> Result<Vec<u8>> {
     let path = PathBuf::from(location.to_string());
-    let missing = || Error::Io { action: "reading", path, source: io::ErrorKind::NotFound.into() };
+    let missing = || Error::Companion { path, source: io::ErrorKind::NotFound.into() };
     small(location, surroundings)?.ok_or_else(missing)
 }
 
 /// A file of at most 4 MiB, wherever it is; `None` where there is none.
 ///
 /// # Errors
-/// [`Error::Http`], [`Error::S3`], [`Error::Io`], [`Error::Interrupted`].
+/// [`Error::Http`], [`Error::S3`], [`Error::Companion`], [`Error::Interrupted`].
 pub(super) fn small(location: &Location, surroundings: &Surroundings) -> Result<Option<Vec<u8>>> {
     let path = PathBuf::from(location.to_string());
     if let Some(file) = location.as_file().map(Path::to_owned) {
@@ -208,7 +220,7 @@ pub(super) fn small(location: &Location, surroundings: &Surroundings) -> Result<
             match small_file::read(&file, MAX_SMALL_BYTES) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(source) => Err(Error::Io { action: "reading", path: file, source }),
+                Err(source) => Err(Error::Companion { path: file, source }),
             }
         });
     }
@@ -281,11 +293,27 @@ mod tests {
         let large = File::create(folder.path().join("large")).unwrap();
         large.set_len(MAX_SMALL_BYTES + 1).unwrap();
         let error = read("large").unwrap_err();
-        let Error::Io { source, .. } = &error else { panic!("{error}") };
+        let Error::Companion { source, .. } = &error else { panic!("{error}") };
         assert_eq!(source.to_string(), "it is larger than 4 MiB");
         // Nobody ever writes to it.
         nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         surroundings.cancelled.store(true, Ordering::Relaxed);
         assert!(matches!(read("pipe").unwrap_err(), Error::Interrupted { .. }));
+    }
+
+    #[test]
+    fn a_page_is_told_from_a_map_and_a_list() {
+        for page in [
+            "<!DOCTYPE html>\n<title>404</title>",
+            "\u{feff} \n<html><body>log in</body></html>",
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE HTML PUBLIC \"x\">\n<HTML>",
+        ] {
+            assert!(is_web_page(page.as_bytes()), "{page}");
+        }
+        for other in
+            ["<?xml version=\"1.0\" ?>\n<bmap version=\"2.0\">", "ab12  <html>.img\n", "", "<x>"]
+        {
+            assert!(!is_web_page(other.as_bytes()), "{other}");
+        }
     }
 }

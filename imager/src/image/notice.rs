@@ -48,6 +48,13 @@ pub enum Notice {
         /// Why it is not kept.
         why: String,
     },
+    /// A web page is where a file beside the image would be.
+    WebPage {
+        /// Where.
+        name: String,
+        /// What would be there, with its article.
+        wanted: &'static str,
+    },
     /// There is nothing that it could be compared with.
     NoChecksum {
         /// The image.
@@ -60,7 +67,10 @@ impl Notice {
     pub fn is_warning(&self) -> bool {
         !matches!(
             self,
-            Notice::FromCache { .. } | Notice::Resumed { .. } | Notice::NoChecksum { .. }
+            Notice::FromCache { .. }
+                | Notice::Resumed { .. }
+                | Notice::WebPage { .. }
+                | Notice::NoChecksum { .. }
         )
     }
 }
@@ -83,6 +93,9 @@ impl fmt::Display for Notice {
             }
             Notice::NotCached { name, why } => {
                 write!(f, "`{name}` is not kept in the cache: {why}")
+            }
+            Notice::WebPage { name, wanted } => {
+                write!(f, "`{name}` is a web page, not {wanted}, and is passed over")
             }
             Notice::NoChecksum { name } => {
                 write!(f, "no checksum for `{name}`; --sha256 gives one")

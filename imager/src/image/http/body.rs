@@ -14,7 +14,7 @@ use crate::image::notice::Notice;
 /// A file as it comes. Where a connection breaks, the next one goes on at the byte that is missing.
 ///
 /// * Where the server told a version (ETag or Last-Modified), the rest is asked for with `Range` and `If-Range`.
-/// * Where it did not, or answers with the whole file, that is read from its beginning, and what was delivered before
+/// * Where it did not, or answers with the whole file or that it has no such range, the whole file is read from its beginning, and what was delivered before
 ///   has to be the beginning of it: that is compared by SHA-256. So a server without ranges works, too, and two
 ///   versions of a file are never mixed.
 ///
@@ -30,6 +30,8 @@ pub struct Body {
     delivered: Sha256,
     /// Since the last byte that came.
     failures: u32,
+    /// Where the server had no such range, and the whole file was asked for.
+    without_range_at: Option<u64>,
     finished: bool,
 }
 
@@ -53,6 +55,7 @@ impl Body {
             position_bytes: 0,
             delivered: Sha256::new(),
             failures: 0,
+            without_range_at: None,
             finished: false,
         }
     }
@@ -157,7 +160,19 @@ impl Body {
         match response.status() {
             StatusCode::PARTIAL_CONTENT if asked_for_part => self.check_part(response),
             StatusCode::OK => self.check_whole(response),
-            StatusCode::RANGE_NOT_SATISFIABLE => Err(self.changed()),
+            // The file is shorter now, or this was all of it, or the server is wrong: only the file itself can tell.
+            StatusCode::RANGE_NOT_SATISFIABLE if asked_for_part => {
+                // The whole file has come again, and ends here again.
+                if self.without_range_at == Some(self.position_bytes) {
+                    return Err(self.changed());
+                }
+                self.without_range_at = Some(self.position_bytes);
+                let response = self.client.once(&self.target, HeaderMap::new())?;
+                match response.status() {
+                    StatusCode::OK => self.check_whole(response),
+                    other => Err(Attempt::Never(status_error(&self.target, other))),
+                }
+            }
             other => Err(Attempt::Never(status_error(&self.target, other))),
         }
     }
