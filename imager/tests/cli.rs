@@ -209,6 +209,28 @@ fn a_dry_run_prints_every_file_and_every_changed_line_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_and_the_receipt_say_who_may_log_in_with_which_key() {
+    let desk = Desk::new();
+    let fingerprint = piflash::plan::SshKey::decode(support::KEY).unwrap().fingerprint;
+    let output = desk.good().args(["--dry-run", "card.img"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("\nlogin    captain\nkey      SHA256:"), "{text}");
+    assert!(text.contains(&fingerprint), "{text}");
+    assert_eq!(stderr(&output).matches("nothing was written").count(), 1);
+    // A name that no node can have.
+    let mut command = desk.piflash();
+    command.env_remove("SUDO_USER").env("USER", "Jean Dupont").env("HOME", desk.folder.path());
+    command.args(["--hostname", "a", "--ssh-key", "key.pub", "--image"]);
+    let output = command.arg(desk.image.path()).arg("card.img").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("the login user is `pi`") && said.contains("--user"), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("\n  login  pi\n"), "{text}");
+    assert!(text.contains(&format!("\n  key    {fingerprint}")), "{text}");
+}
+
+#[test]
 fn wrong_settings_are_told_all_at_once() {
     let desk = Desk::new();
     let mut command = desk.good();

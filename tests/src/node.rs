@@ -24,7 +24,8 @@ pub const USER: &str = "captain";
 /// The user's password, in clear: never to be found on a card.
 pub const PASSWORD: &str = "Astrolabe-et-Boussole-1785";
 /// The user's public key; nobody has the private one.
-pub const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHf0c0R5v9pikubetestsonlykeynobodyhasprivatepart captain@test";
+pub const SSH_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHf0c0R5v9pikubetestsonlykeynobodyhasprivate captain@test";
 
 /// A boot that takes longer hangs. Generous: other builds may run beside the tests.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(900);

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 
 use super::cards::{self, Card, Order};
-use super::write::{laptop, warn};
+use super::write::{laptop, note_of_defaults, warn};
 use super::{clusters, dry_run, extras, kubernetes, settings, token};
 use crate::agents::Agents;
 use crate::boot::{self, Bits, NodeFiles, Prepared, Survey};
@@ -56,6 +56,7 @@ pub fn run(
     let cards = [card];
     let Some(device) = device else {
         dry_run::show(&cards, &prepared, console);
+        console.note("nothing was written");
         return Ok(Exit::Done);
     };
     let ([card], [prepared]) = (cards, prepared);
@@ -135,6 +136,9 @@ fn node(
             node.plan.kubernetes = kubernetes::table(&asked, &survey.os, console, interrupted)?;
         }
         plan::fits(&survey.os, &node)?.iter().for_each(|warning| console.warn(warning));
+        if before.plan.user.is_none() && node.plan.user.is_some() {
+            note_of_defaults(&node, settings, console);
+        }
         let membership = known(args, survey, &before, &mut node, console)?;
         return Ok((node, membership));
     }
@@ -158,6 +162,7 @@ fn node(
         membership = Membership::New(Box::new(enrolment));
     }
     let mut node = nodes.remove(0);
+    note_of_defaults(&node, settings, console);
     node.plan.kubernetes = table;
     if !survey.os.has_locales() {
         plan::without_locale_defaults(&mut node, settings);

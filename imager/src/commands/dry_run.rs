@@ -2,20 +2,33 @@
 
 use std::fmt::Write as _;
 
+use pikube_config::User;
+
 use super::cards::Card;
 use crate::boot::{Edit, Prepared, Show};
 use crate::image::ByteSize;
+use crate::plan;
 use crate::progress::Console;
 use crate::progress::json::Message;
 
 /// Tells what every card would get.
 pub(super) fn show(cards: &[Card], prepared: &[Prepared], console: &Console) {
     for (card, prepared) in cards.iter().zip(prepared) {
-        let (node, text) = (card.hostname(), describe(&prepared.edits));
+        let node = card.hostname();
+        let text = login(card.node().plan.user.as_ref()) + &describe(&prepared.edits);
         console.result(&format!("{node} on {}\n{text}", card.target.describe()));
         console.emit(&Message::DryRun { card: card.name(), node, text: &text });
     }
-    console.note("nothing was written");
+}
+
+/// Who may log in, and with which keys.
+fn login(user: Option<&User>) -> String {
+    let Some(user) = user else { return String::new() };
+    let mut text = format!("{:<8} {}\n", "login", user.name);
+    for key in plan::shown_keys(&user.ssh_keys) {
+        let _ = writeln!(text, "{:<8} {key}", "key");
+    }
+    text
 }
 
 /// What one card would get.

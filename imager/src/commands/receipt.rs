@@ -1,10 +1,11 @@
 //! What was done to a card, for the record: to people as lines, to programs as an object.
 
-use pikube_config::Kubernetes;
+use pikube_config::FirstbootPlan;
 
 use crate::card::eject::{self, Ejected};
 use crate::card::{Target, Written};
 use crate::image::ByteSize;
+use crate::plan::shown_keys;
 use crate::progress::json::Receipt;
 
 /// What all cards of one run have in common.
@@ -21,9 +22,13 @@ pub(super) fn of(
     written: &Written,
     source: &Source,
     ejected: Ejected,
-    kubernetes: Option<&Kubernetes>,
+    plan: &FirstbootPlan,
 ) -> Receipt {
+    let (user, kubernetes) = (plan.user.as_ref(), plan.kubernetes.as_ref());
+    let keys = user.map(|user| user.ssh_keys.as_slice()).unwrap_or_default();
     Receipt {
+        user: user.map(|user| user.name.clone()),
+        ssh_keys: shown_keys(keys),
         model: target.model_name(),
         serial: target.serial.clone(),
         image: source.name.clone(),
@@ -51,6 +56,8 @@ pub(super) fn describe(target: &Target, node: &str, receipt: &Receipt, ejected: 
         receipt.megabytes_per_second,
     )];
     lines.push(format!("  node   {node}"));
+    lines.extend(receipt.user.iter().map(|user| format!("  login  {user}")));
+    lines.extend(receipt.ssh_keys.iter().map(|key| format!("  key    {key}")));
     let serial = receipt.serial.as_ref().map(|serial| format!("serial {serial}"));
     let card: Vec<String> = receipt.model.iter().cloned().chain(serial).collect();
     if !card.is_empty() {
@@ -71,8 +78,11 @@ pub(super) fn describe(target: &Target, node: &str, receipt: &Receipt, ejected: 
 
 #[cfg(test)]
 mod tests {
+    use pikube_config::{Kubernetes, User};
+
     use super::*;
     use crate::card::{Request, System, guard};
+    use crate::plan::SshKey;
 
     #[test]
     fn a_receipt_says_what_is_known() {
@@ -89,18 +99,26 @@ mod tests {
             verify_seconds: Some(8.0),
         };
         let source = Source { name: "os.img.xz".into(), sha256: None };
-        let receipt = of(&target, &written, &source, Ejected::NotRemovable, None);
+        let plan = "schema = 1\n[node]\nhostname = 'pi01'\nrole = 'worker'\n";
+        let mut plan = FirstbootPlan::from_toml(plan).unwrap();
+        let receipt = of(&target, &written, &source, Ejected::NotRemovable, &plan);
         assert_eq!(
             describe(&target, "pi01", &receipt, Ejected::NotRemovable),
             "/dev/sdb: written and verified, 1.9 GiB in 20.0 s (100.0 MB/s)\n  node   pi01\n  image  os.img.xz"
         );
         target.serial = Some("0x1234".into());
         target.model = Some("SC32G".into());
-        let legacy = Kubernetes { legacy: true, ..Kubernetes::new("1.23.17") };
+        plan.kubernetes = Some(Kubernetes { legacy: true, ..Kubernetes::new("1.23.17") });
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJf5m8Yx1hZ0v0s4n0yQm0l6n7w8x9y0z1a2b3c4d5e6 me";
+        plan.user = Some(User { name: "pi".into(), ssh_keys: vec![key.into()] });
         let source = Source { sha256: Some("ab12".into()), ..source };
-        let receipt = of(&target, &written, &source, Ejected::Yes, Some(&legacy));
+        let receipt = of(&target, &written, &source, Ejected::Yes, &plan);
         let text = describe(&target, "pi01", &receipt, Ejected::Yes);
         assert!(text.contains("\n  card   SC32G, serial 0x1234\n"), "{text}");
+        let shown = SshKey::decode(key).unwrap();
+        assert!(text.contains(&format!("\n  login  pi\n  key    {shown}\n")), "{text}");
+        assert!(text.contains("  key    SHA256:"), "{text}");
         assert!(text.ends_with("\n  sha256 ab12\n  gets   Kubernetes 1.23.17, out of support: no fixes\n  you can take the card out"), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use super::cards::{self, Card, Order};
 use super::receipt::{self, Source};
 use super::{clusters, dry_run, extras, images, kubernetes, settings, token, whole};
 use crate::agents::Agents;
-use crate::boot::{self, Bits, Prepared, Survey};
+use crate::boot::{self, Bits, NodeFiles, Prepared, Survey};
 use crate::card::eject;
 use crate::card::{self, Job, Options, Request, Written};
 use crate::cli::WriteArgs;
@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::image::{ByteSize, Head, Patch, Rest, WithBoot as _};
 use crate::moment;
 use crate::person::Person;
-use crate::plan::{self, Laptop};
+use crate::plan::{self, Laptop, Settings};
 use crate::progress::Console;
 use crate::progress::json::{Message, Outcome};
 
@@ -26,6 +26,18 @@ use crate::progress::json::{Message, Outcome};
 /// # Errors
 /// What stopped all cards. Cards that fail one by one are told on the console; the worst is returned as exit code.
 pub fn run(
+    args: &WriteArgs,
+    console: &Console,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<Exit, Failure> {
+    let exit = write(args, console, interrupted)?;
+    if args.dry_run {
+        console.note("nothing was written");
+    }
+    Ok(exit)
+}
+
+fn write(
     args: &WriteArgs,
     console: &Console,
     interrupted: &Arc<AtomicBool>,
@@ -109,6 +121,9 @@ pub(super) fn cards_of(
     console.emit(&Message::Image { path: name.clone(), os: &os, size_bytes });
     for card in &cards {
         console.emit(&card.message());
+    }
+    if let Some(card) = cards.first() {
+        note_of_defaults(card.node(), &card.order.settings, console);
     }
     for card in cards.iter().filter(|card| !plan::has_login(card.node())) {
         console.warn(&format!(
@@ -236,13 +251,7 @@ fn finish(
     match result {
         Ok(written) => {
             let ejected = eject::eject(&card.target);
-            let receipt = receipt::of(
-                &card.target,
-                &written,
-                source,
-                ejected,
-                card.node().plan.kubernetes.as_ref(),
-            );
+            let receipt = receipt::of(&card.target, &written, source, ejected, &card.node().plan);
             console.result(&receipt::describe(&card.target, node, &receipt, ejected));
             let before = card.target.contents.as_ref();
             if written.left_bytes > 0
@@ -266,7 +275,25 @@ fn finish(
 }
 
 pub(super) fn laptop() -> Laptop {
-    Laptop::ask("/".as_ref(), &Person::of_this_process(), |name| std::env::var(name).ok())
+    usable_laptop().0
+}
+
+/// This computer's settings, and why keys of it are left out.
+fn usable_laptop() -> (Laptop, Vec<String>) {
+    Laptop::ask("/".as_ref(), &Person::of_this_process(), |name| std::env::var(name).ok()).with_usable_keys()
+}
+
+/// What this computer was asked for and cannot give: keys that are none, a name that no login user can have.
+pub(super) fn note_of_defaults(node: &NodeFiles, settings: &Settings, console: &Console) {
+    let (laptop, left_out) = usable_laptop();
+    if settings.ssh_keys.is_empty() {
+        left_out.iter().for_each(|why| console.note(why));
+    }
+    if let Some(user) = plan::fallback_user(node, settings, &laptop) {
+        console.note(&format!(
+            "the login user is `{user}`, since a node can have no user of your name on this computer; `--user NAME` names another"
+        ));
+    }
 }
 
 /// What holds for all cards is said once.

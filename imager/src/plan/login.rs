@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use pikube_config::values::person;
 use secrecy::{ExposeSecret, SecretString};
 use sha_crypt::{PasswordHasher as _, PasswordVerifier as _, ShaCrypt};
 use zeroize::Zeroizing;
 
 use super::PlanError;
+use super::ssh_keys::SshKey;
 
 /// Largest key or password file that is read, bytes: an image named by mistake is not swallowed whole.
 const MAX_BYTES: u64 = 64 << 10;
@@ -78,7 +78,7 @@ fn first_line(path: &Path, what: &str) -> Result<SecretString, PlanError> {
     Ok(SecretString::from(line))
 }
 
-/// The public keys in these files: every line that is not empty and not a comment.
+/// The public keys in these files, decoded: every line that is not empty and not a comment.
 ///
 /// # Errors
 /// [`PlanError::File`]: unreadable, a private key, or no key; never with the content of a private key.
@@ -90,12 +90,15 @@ pub fn read_key_files(paths: &[PathBuf]) -> Result<Vec<String>, PlanError> {
         if text.contains("PRIVATE KEY") {
             return Err(wrong("is a private key; give the public one, which ends in .pub".into()));
         }
-        let lines =
-            text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let before = keys.len();
-        for line in lines {
-            person::ssh_key(line).map_err(&wrong)?;
-            keys.push(line.to_owned());
+        let many = text.trim().lines().count() > 1;
+        for (index, line) in text.lines().map(str::trim).enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let place = if many { format!("line {} ", index + 1) } else { String::new() };
+            let key = SshKey::decode(line).map_err(|why| wrong(format!("{place}{why}")))?;
+            keys.push(key.line);
         }
         if keys.len() == before {
             return Err(wrong("holds no public key".into()));
@@ -146,7 +149,7 @@ mod tests {
             let password = read_password(file(content.as_bytes()).path()).unwrap();
             assert_eq!(password.0.expose_secret(), "swordfish", "{content:?}");
             let hash = password.hash().unwrap();
-            assert_eq!(person::password_hash(hash.expose_secret()), Ok(()));
+            assert_eq!(pikube_config::values::person::password_hash(hash.expose_secret()), Ok(()));
             assert!(password.is(&hash) && !Password("sword".into()).is(&hash));
             assert!(!format!("{password:?}").contains("swordfish"));
         }
@@ -159,6 +162,12 @@ mod tests {
     fn keys_are_public_ones() {
         let good = file(format!("# mine\n\n{KEY}\n").as_bytes());
         assert_eq!(read_key_files(&[good.path().into()]).unwrap(), [KEY]);
+        let windows = KEY.replacen(' ', "  ", 1) + " at home\r\n\r\n";
+        let windows = file(windows.as_bytes());
+        assert_eq!(read_key_files(&[windows.path().into()]).unwrap(), [format!("{KEY} at home")]);
+        let cut = file(format!("{KEY}\n\n{}\n", KEY.replace("4d5e6 me", "4d5 me")).as_bytes());
+        let error = read_key_files(&[cut.path().into()]).unwrap_err().to_string();
+        assert!(error.contains("line 3 is not a whole ssh-ed25519"), "{error}");
         let private = file(b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn\n");
         let error = read_key_files(&[private.path().into()]).unwrap_err().to_string();
         assert!(error.contains("is a private key") && !error.contains("b3Blbn"), "{error}");

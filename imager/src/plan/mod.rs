@@ -11,6 +11,7 @@ mod locales;
 mod login;
 mod network;
 mod ranges;
+mod ssh_keys;
 mod wifi;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use laptop::Laptop;
 pub use login::{Password, read_key_files, read_passphrase, read_password, read_token};
 pub(crate) use network::static_addresses;
 pub use network::{NetworkSettings, split_addresses};
+pub use ssh_keys::{SshKey, shown as shown_keys};
 pub use wifi::{WifiSettings, read_passwords};
 
 /// Login user where the caller's own name cannot be one, as root's: the name that Raspberry Pi OS made usual.
@@ -208,6 +210,17 @@ pub fn without_locale_defaults(node: &mut NodeFiles, settings: &Settings) {
     node.plan.system.keyboard.clone_from(&settings.keyboard);
 }
 
+/// The login user, where it has the name that stands in for one that no node can have.
+pub fn fallback_user<'a>(
+    node: &'a NodeFiles,
+    settings: &Settings,
+    laptop: &Laptop,
+) -> Option<&'a str> {
+    let name = &node.plan.user.as_ref()?.name;
+    let nobody_said = settings.user.is_none() && laptop.user.is_none();
+    (nobody_said && name == FALLBACK_USER).then_some(name)
+}
+
 /// Whether anybody can log in, for a warning.
 pub fn has_login(node: &NodeFiles) -> bool {
     node.secrets.password_hash.is_some()
@@ -275,6 +288,10 @@ mod tests {
         let root = Settings { user: None, ..settings() };
         let node = &nodes(&master(), &root, &Laptop::default(), Timestamp::UNIX_EPOCH).unwrap()[0];
         assert_eq!(node.plan.user.as_ref().unwrap().name, "pi");
+        assert_eq!(fallback_user(node, &root, &Laptop::default()), Some("pi"));
+        assert_eq!(fallback_user(node, &settings(), &Laptop::default()), None, "asked for");
+        let of_pi = Laptop { user: Some("pi".into()), ..Laptop::default() };
+        assert_eq!(fallback_user(node, &root, &of_pi), None, "this computer's own");
     }
 
     #[test]

@@ -25,7 +25,8 @@
 //! | `end` | always last | `exit` |
 //!
 //! `class` goes with `exit`: `failed` 1, `usage` 2, `refused` 3, `mismatch` 4. `exit` of `end` is the exit code, that of
-//! the worst card. A receipt has `model`, `serial`, `image`, `image_sha256` (of the file as it is distributed), `kubernetes`, `in_support`,
+//! the worst card. A receipt has `user`, `ssh_keys` (fingerprint, comment, type of each),
+//! `model`, `serial`, `image`, `image_sha256` (of the file as it is distributed), `kubernetes`, `in_support`,
 //! `bytes`, `seconds`, `write_seconds`, `verify_seconds`,
 //! `megabytes_per_second`, `verified`, `ejected`, `kubernetes` (version; absent where none), `in_support`.
 
@@ -239,6 +240,10 @@ impl std::fmt::Debug for Kubeconfig<'_> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the table above is the documentation")]
 pub struct Receipt {
+    /// Login user; `None` where the image's users are left alone.
+    pub user: Option<String>,
+    /// The keys that open it: fingerprint, comment and type of each.
+    pub ssh_keys: Vec<String>,
     pub model: Option<String>,
     pub serial: Option<String>,
     pub image: String,

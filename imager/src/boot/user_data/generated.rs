@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 
 use pikube_config::FirstbootPlan;
+use pikube_config::values::person::KeyLine;
 
 use super::super::os::{Family, Os};
 use super::{GENERATED, starter};
@@ -60,7 +61,8 @@ fn ascii_key(key: &str) -> &str {
     if key.is_ascii() {
         return key;
     }
-    key.match_indices(' ').nth(1).map_or(key, |(end, _)| &key[..end])
+    let data = KeyLine::split(key).data;
+    key.find(data).map_or(key, |at| &key[..at + data.len()])
 }
 
 /// Names such as `no` and `1e3` are not strings for YAML without quotes.
