@@ -251,6 +251,11 @@ const KEYS: &[Key] = &[
 ];
 
 impl FirstbootPlan {
+    /// Every key that a plan may have, `network.addresses[].router` for one of each item of a list.
+    pub fn keys() -> Vec<String> {
+        schema::paths(KEYS)
+    }
+
     /// Reads a plan.
     ///
     /// # Errors

@@ -46,6 +46,18 @@ pub(crate) enum Need {
     Optional,
 }
 
+/// The paths of all keys, those of list items with `[]` behind the path of the list.
+pub(crate) fn paths(keys: &[Key]) -> Vec<String> {
+    let mut paths = Vec::new();
+    for key in keys {
+        paths.push(key.path.to_owned());
+        if let Kind::Tables(inner) = key.kind {
+            paths.extend(inner.iter().map(|inner| format!("{}[].{}", key.path, inner.path)));
+        }
+    }
+    paths
+}
+
 /// Parses TOML text.
 ///
 /// # Errors

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::agents::AgentsError;
-use crate::boot::BootError;
+use crate::boot::{BootError, EditError};
 use crate::card;
 use crate::image;
-use crate::plan::PlanError;
+use crate::plan::{self, PlanError};
 
 /// Exit codes of `piflash` (design, "Wording, exit codes, formats"); the larger is the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,20 +99,34 @@ impl From<PlanError> for Failure {
 
 impl From<AgentsError> for Failure {
     fn from(error: AgentsError) -> Self {
-        Failure::new(Exit::Failed, chain(&error))
+        // Only those of a folder that an option names can be wrong.
+        Failure::new(Exit::Usage, chain(&error))
             .help("`make agents` builds the agents and says where they are")
     }
 }
 
 impl From<BootError> for Failure {
     fn from(error: BootError) -> Self {
-        Failure::new(Exit::Failed, chain(&error)).maybe_help(error.help())
+        match error {
+            BootError::Edit(EditError::Plan(problems)) => {
+                PlanError::Settings(plan::in_options(problems)).into()
+            }
+            error => {
+                let wrong = matches!(&error, BootError::Edit(edit) if edit.is_usage());
+                let exit = if wrong { Exit::Usage } else { Exit::Failed };
+                Failure::new(exit, chain(&error)).maybe_help(error.help())
+            }
+        }
     }
 }
 
 impl From<image::Error> for Failure {
     fn from(error: image::Error) -> Self {
-        let exit = if error.is_mismatch() { Exit::Mismatch } else { Exit::Failed };
+        let exit = match &error {
+            error if error.is_mismatch() => Exit::Mismatch,
+            image::Error::Location(_) => Exit::Usage,
+            _ => Exit::Failed,
+        };
         Failure::new(exit, chain(&error)).maybe_help(error.help())
     }
 }

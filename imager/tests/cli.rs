@@ -209,6 +209,36 @@ fn a_dry_run_prints_every_file_and_every_changed_line_and_writes_nothing() {
 }
 
 #[test]
+fn what_the_plan_cannot_have_is_told_once_and_by_its_option() {
+    let desk = Desk::new();
+    for (settings, told) in [
+        (&["--address", "192.168.1.20/24", "--router", "192.168.1.20"][..], "error: `--router`: "),
+        (
+            &["--address", "192.168.1.20/24", "--address", "eth0=10.0.0.2/24"],
+            "error: `--address`: `eth0` has an address already",
+        ),
+        (&["--config-txt", "[pi4]"], "error: `--config-txt`: "),
+        (&["--file", "none.txt"], "error: reading `none.txt`"),
+        (&["--image", "ftp://h/os.img"], "error: opening `ftp://h/os.img`"),
+    ] {
+        let mut command = desk.good();
+        command.args(settings).arg("card.img");
+        if settings[0] == "--image" {
+            command = desk.piflash();
+            command.args(["--hostname", "a", "--user", "captain"]).args(settings).arg("card.img");
+        }
+        let output = command.output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{settings:?}: {text}");
+        assert!(text.contains(told), "{told} not in: {text}");
+        assert!(!text.contains("network.addresses"), "{text}");
+        let what = text.lines().find(|line| line.starts_with("error: ")).unwrap();
+        let (_, message) = what.split_once(": ").unwrap();
+        assert_eq!(text.matches(message).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_dry_run_and_the_receipt_say_who_may_log_in_with_which_key() {
     let desk = Desk::new();
     let fingerprint = piflash::plan::SshKey::decode(support::KEY).unwrap().fingerprint;

@@ -144,6 +144,30 @@ fn an_archive_with_a_second_image_that_its_directory_hides_is_refused() {
 }
 
 #[test]
+fn an_archive_of_an_unsupported_kind_is_not_damaged() {
+    let (world, image) = (World::new(), image());
+    let with = |method: u16, flags: u16| {
+        let mut bytes = zip(&[("os.img", &image)], 0, false);
+        bytes[6..8].copy_from_slice(&flags.to_le_bytes());
+        bytes[8..10].copy_from_slice(&method.to_le_bytes());
+        bytes
+    };
+    for (bytes, word) in [
+        (with(14, 0), "compressed with LZMA"),
+        (with(9, 0), "compressed with deflate64"),
+        (with(77, 0), "compressed with method 77"),
+        (with(8, 1), "encrypted"),
+        (with(0, 8), "how long its files are"),
+    ] {
+        let path = world.put("os.zip", &bytes);
+        let error = world.read(&shown(&path), &Wanted::default()).unwrap_err();
+        assert!(error.to_string().contains(word), "`{word}` not in: {error}");
+        let help = error.help().unwrap();
+        assert!(help.contains("unpack it") && !help.contains("fetch"), "{help}");
+    }
+}
+
+#[test]
 fn a_window_that_needs_too_much_memory_is_refused() {
     let world = World::new();
     // A frame header that asks for a window of 2 GiB (RFC 8878, 3.1.1.1.2), and a raw block.

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use pikube_config::{Problem, Problems};
+
 use super::images;
 use crate::boot::{ExtraFile, Extras};
 use crate::cli::ExtrasArgs;
@@ -33,9 +35,15 @@ pub(super) fn of(
     };
     Extras::new(user_data.as_deref(), args.config_txt.clone(), args.usb_boot, files).map_err(
         |problems| {
-            // A key is what an option is about; the person knows the option.
-            let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
-            Failure::new(Exit::Usage, lines.join("\n"))
+            let problems = problems.0.into_iter().map(|problem| {
+                let option = match problem.key.as_str() {
+                    "user-data" => "--user-data".to_owned(),
+                    "config.txt" => "--config-txt".to_owned(),
+                    name => format!("--file {name}"),
+                };
+                Problem { key: option, ..problem }
+            });
+            Failure::new(Exit::Usage, Problems(problems.collect()).to_string())
         },
     )
 }
@@ -43,7 +51,7 @@ pub(super) fn of(
 fn read(path: &Path) -> Result<ExtraFile, Failure> {
     let failed = |why: String| {
         Failure::new(
-            Exit::Failed,
+            Exit::Usage,
             format!("reading `{}` for the boot partition: {why}", path.display()),
         )
     };

@@ -71,7 +71,14 @@ pub(super) fn ready<'a>(
 ) -> Result<(), Failure> {
     if let Some(path) = &source.token_file {
         let note = enrolment.hand_in(&plan::read_token(path)?)?;
-        note.iter().for_each(|note| console.note(note));
+        match note {
+            Some(_) if look_only => console.note(&format!(
+                "cluster `{}` would get the token of `{}`",
+                enrolment.name(),
+                path.display()
+            )),
+            note => note.iter().for_each(|note| console.note(note)),
+        }
     }
     if enrolment.needs_token(plans) && !look_only {
         console.note(&format!(

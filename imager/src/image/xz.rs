@@ -120,7 +120,10 @@ impl<R: Read> XzReader<R> {
             Ok(_) => {}
             Err(LzmaError::Format) if start > 0 => return Err(garbage()),
             Err(LzmaError::Mem | LzmaError::MemLimit) => return Err(out_of_memory(path)),
-            Err(LzmaError::Options) => return Err(corrupt("xz features that this decoder lacks")),
+            Err(LzmaError::Options) => {
+                let what = "it uses xz features that this decoder lacks".into();
+                return Err(Error::Undecodable { path: path.clone(), what });
+            }
             Err(_) => return Err(corrupt("the xz data is damaged")),
         }
         Ok(produced)

@@ -161,7 +161,7 @@ impl Shared {
     fn hand_out(&self, mut input: Input, index: &Index) {
         let result =
             index.streams.iter().try_for_each(|stream| self.hand_out_stream(&mut input, stream));
-        let result = result.and_then(|()| self.read_end(&mut input, index));
+        let result = result.and_then(|()| self.read_end(&mut input));
         self.lock().end = Some(result);
         self.changed.notify_all();
     }
@@ -170,7 +170,7 @@ impl Shared {
         let mut header = [0; FRAME_BYTES as usize];
         self.fill(input, &mut header, stream.start)?;
         if header != stream.header {
-            return Err(self.changed_meanwhile(stream.start));
+            return Err(self.changed_meanwhile());
         }
         let mut at = stream.start + FRAME_BYTES;
         for block in &stream.blocks {
@@ -196,19 +196,17 @@ impl Shared {
         }
         match sum.finalize() == stream.tail_sum {
             true => Ok(()),
-            false => Err(self.changed_meanwhile(at)),
+            false => Err(self.changed_meanwhile()),
         }
     }
 
     /// The file has been read to the end of its last stream. Whether that is its end; what is demanded of the file is
     /// looked at there.
-    fn read_end(&self, input: &mut Input, index: &Index) -> Result<()> {
-        let packed: u64 = index.blocks().map(Block::packed_bytes).sum();
-        let frames: u64 = index.streams.iter().map(|stream| FRAME_BYTES + stream.tail_bytes).sum();
+    fn read_end(&self, input: &mut Input) -> Result<()> {
         loop {
             match input.read(&mut [0; 16]) {
                 Ok(0) => return Ok(()),
-                Ok(_) => return Err(self.changed_meanwhile(packed + frames)),
+                Ok(_) => return Err(self.changed_meanwhile()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::from_read(error, &self.path)),
             }
@@ -225,9 +223,8 @@ impl Shared {
     }
 
     /// The file is not the one whose index was read.
-    fn changed_meanwhile(&self, offset_bytes: u64) -> Error {
-        let problem = "the file was changed while it was read";
-        Error::Corrupt { path: self.path.clone(), problem, offset_bytes }
+    fn changed_meanwhile(&self) -> Error {
+        Error::ChangedMeanwhile { path: self.path.clone() }
     }
 
     /// Adds a job, when fewer than one per thread wait; whether anybody still reads.

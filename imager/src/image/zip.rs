@@ -8,7 +8,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::error::Error;
 use super::input::Input;
-use super::zip_format::{DirectoryEntry, LocalHeader, Record, is_image};
+use super::zip_format::{DirectoryEntry, LocalHeader, Record, is_image, method_name};
 
 /// Name for messages.
 const FORMAT: &str = "zip";
@@ -85,16 +85,21 @@ impl<R: Read> ZipReader<R> {
             return Err(self.not_one_image());
         }
         let problem = match header.method {
-            _ if header.encrypted => Some("the zip archive is encrypted"),
-            0 if header.streamed => Some("the zip archive does not tell how long its files are"),
+            _ if header.encrypted => Some("the zip archive is encrypted".to_owned()),
+            0 if header.streamed => {
+                Some("the zip archive does not tell how long its files are".to_owned())
+            }
             0 | 8 => None,
-            _ => Some("the zip archive is compressed in a way that this decoder lacks"),
+            method => Some(format!(
+                "the zip archive is compressed with {}, and piflash decodes deflate only",
+                method_name(method)
+            )),
         };
         // What is only skipped may be anything that can be skipped.
-        if let Some(problem) = problem
+        if let Some(what) = problem
             && (wanted || header.streamed)
         {
-            return Err(self.corrupt(problem));
+            return Err(Error::Undecodable { path: self.path.clone(), what }.into_read());
         }
         let inflate = (header.method == 8).then(|| Decompress::new(false));
         let crc = crc32fast::Hasher::new();

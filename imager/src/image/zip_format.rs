@@ -20,6 +20,23 @@ pub(super) fn is_image(name: &str) -> bool {
     !hidden && IMAGE_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
+/// Name of a compression method (APPNOTE 4.4.5).
+pub(super) fn method_name(method: u16) -> String {
+    let name = match method {
+        1 => "shrink",
+        2..=5 => "reduce",
+        6 => "implode",
+        9 => "deflate64",
+        12 => "bzip2",
+        14 => "LZMA",
+        93 => "zstd",
+        95 => "xz",
+        98 => "PPMd",
+        other => return format!("method {other}"),
+    };
+    name.to_owned()
+}
+
 /// What stands before a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LocalHeader {

@@ -5,7 +5,7 @@ use pikube_config::values::wifi::is_cut;
 use pikube_config::{Problem, Problems, Security, Wifi};
 use secrecy::ExposeSecret as _;
 
-use super::{PlanError, accounts, clashes};
+use super::{PlanError, accounts, check_plan};
 use crate::boot::{Family, NodeFiles, Os, Release};
 
 /// Whether a node can become what its plan says with this system; what may not work, as warnings.
@@ -13,7 +13,7 @@ use crate::boot::{Family, NodeFiles, Os, Release};
 /// # Errors
 /// All settings that cannot be, at once.
 pub fn fits(os: &Os, node: &NodeFiles) -> Result<Vec<String>, PlanError> {
-    clashes(&node.plan)?;
+    check_plan(&node.plan)?;
     let mut problems = Problems::default();
     let mut note = |option: &str, why: String| problems.push(Problem::new(option, why));
     if let Some(user) = &node.plan.user

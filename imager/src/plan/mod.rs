@@ -5,6 +5,7 @@ mod changed;
 mod fits;
 mod hostnames;
 mod keyboards;
+mod keys;
 mod kubernetes;
 mod laptop;
 mod locales;
@@ -28,6 +29,8 @@ use crate::boot::NodeFiles;
 pub use changed::changed;
 pub use fits::fits;
 pub use hostnames::{expand as host_names, expand_all as host_names_of};
+pub use keys::in_options;
+use keys::check_plan;
 use kubernetes::clashes;
 pub use kubernetes::{KubernetesSettings, kubernetes};
 pub use laptop::Laptop;
@@ -201,7 +204,12 @@ pub fn nodes(
             ..Secrets::default()
         },
     };
-    Ok(identities.iter().zip(networks).map(node).collect())
+    let nodes: Vec<NodeFiles> = identities.iter().zip(networks).map(node).collect();
+    let mut problems = Problems::default();
+    for problem in nodes.iter().filter_map(|node| keys::agent_reads(&node.plan).err()) {
+        problems.0.extend(problem.0);
+    }
+    keys::once(problems).or(nodes).map_err(PlanError::Settings)
 }
 
 /// Takes back what only this computer's own settings asked for, where the image cannot have it.
