@@ -86,7 +86,11 @@ pub(crate) fn boot_partition(data: &[u8]) {
 /// The small texts of a boot partition: `config.txt`, `cmdline.txt`, `meta-data`.
 pub(crate) fn texts(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let _ = (family::cmdline_path(&text), config_txt::value(&text, "kernel"));
+    let same = |_: &str| Ok::<_, ()>(Some(text.to_string()));
+    if let Ok(config) = firmware::Config::new(&text, same) {
+        let lines = config.command_lines(|path| Ok::<_, ()>(path.len() % 2 == 0));
+        let _ = lines.map(|lines| lines.notes());
+    }
     let lines = ["dtparam=audio=off".to_owned(), "[pi4]".to_owned()];
     if let Ok(edited) = config_txt::edit(data, &lines) {
         assert_eq!(config_txt::block(&edited).ok().as_deref(), Some(&lines[..]));

@@ -280,7 +280,8 @@ pub(super) fn laptop() -> Laptop {
 
 /// This computer's settings, and why keys of it are left out.
 fn usable_laptop() -> (Laptop, Vec<String>) {
-    Laptop::ask("/".as_ref(), &Person::of_this_process(), |name| std::env::var(name).ok()).with_usable_keys()
+    Laptop::ask("/".as_ref(), &Person::of_this_process(), |name| std::env::var(name).ok())
+        .with_usable_keys()
 }
 
 /// What this computer was asked for and cannot give: keys that are none, a name that no login user can have.

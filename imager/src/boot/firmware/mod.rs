@@ -24,6 +24,11 @@ const KERNELS: [&str; 5] =
 /// How deep files may include files; one that includes itself ends here.
 const MAX_DEPTH: usize = 8;
 
+/// Most files that are included, each as often as it is: files that include each other many times would be read for ever.
+const MAX_INCLUDES: usize = 64;
+/// Most values that are possible at once of one setting; every one costs a look at the boot partition.
+const MAX_VALUES: usize = 32;
+
 /// A board that runs the agent.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +67,7 @@ impl Config {
             for name in text.lines().filter_map(included_file) {
                 let key = name.to_lowercase();
                 if depth < MAX_DEPTH
+                    && included.len() < MAX_INCLUDES
                     && !included.contains_key(&key)
                     && let Some(text) = read(name)?
                 {
@@ -145,6 +151,7 @@ struct Reading<'a> {
     prefixes: BTreeSet<String>,
     names: BTreeSet<String>,
     kernels: BTreeSet<String>,
+    includes_left: usize,
 }
 
 impl<'a> Reading<'a> {
@@ -155,6 +162,7 @@ impl<'a> Reading<'a> {
             prefixes: one(""),
             names: one(DEFAULT),
             kernels: KERNELS.map(str::to_owned).into(),
+            includes_left: MAX_INCLUDES,
         };
         reading.read(&config.text, &config.included, 0);
         reading
@@ -167,7 +175,9 @@ impl<'a> Reading<'a> {
             } else if let Some(name) = included_file(line) {
                 if let Some(text) = included.get(&name.to_lowercase())
                     && depth < MAX_DEPTH
+                    && self.includes_left > 0
                 {
+                    self.includes_left -= 1;
                     self.include(text, included, depth + 1);
                 }
             } else if let Some(setting) = Setting::of(line) {
@@ -240,6 +250,7 @@ fn path(prefix: &str, name: &str) -> String {
 fn assign(values: &mut BTreeSet<String>, truth: Truth, value: String) {
     match truth {
         Truth::No => {}
+        Truth::Perhaps if values.len() >= MAX_VALUES => {}
         Truth::Perhaps => _ = values.insert(value),
         Truth::Yes => *values = BTreeSet::from([value]),
     }
