@@ -154,6 +154,9 @@ fn remove_backups(path: &Path, name: &str, newest: &Path) -> io::Result<()> {
 /// The text with the cluster in it; whether there was a context of its name.
 pub(super) fn merged(old: &str, new: &Kubeconfig) -> Result<(Zeroizing<String>, bool), Refusal> {
     let before = parse(old)?;
+    if old.contains('\r') {
+        return Err(Refusal::Form("its lines end as on Windows"));
+    }
     let Some(before) = before else {
         let mut text = Zeroizing::new(old.to_owned());
         if !text.is_empty() && !text.ends_with('\n') {
@@ -164,9 +167,6 @@ pub(super) fn merged(old: &str, new: &Kubeconfig) -> Result<(Zeroizing<String>, 
     };
     if is_taken(&before, new) {
         return Err(Refusal::Taken);
-    }
-    if old.contains('\r') {
-        return Err(Refusal::Form("its lines end as on Windows"));
     }
     let mut lines: Vec<Zeroizing<String>> =
         old.lines().map(|line| Zeroizing::new(line.to_owned())).collect();
