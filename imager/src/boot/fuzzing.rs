@@ -4,7 +4,7 @@ use std::io;
 
 use super::replace::replace;
 use super::user_data::{self, UserData};
-use super::{BootFs, Family, cmdline, config_txt, existing, family, meta_data, survey};
+use super::{BootFs, Family, cmdline, config_txt, existing, firmware, meta_data, survey};
 use crate::fuzzing::volume;
 use crate::image::{FatBootSector, Partition, PartitionKind, Patch, ReadAt, WithBoot};
 

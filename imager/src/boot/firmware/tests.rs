@@ -128,3 +128,12 @@ fn what_is_not_there_or_not_known_is_said() {
     let none = lines("cmdline=gone.txt\n", &files);
     assert!(none.paths.is_empty() && none.missing[0].0 == "gone.txt");
 }
+
+#[test]
+fn files_that_include_each_other_a_thousand_times_are_read_to_an_end() {
+    let often = "include a.txt\ninclude b.txt\ncmdline=four.txt\n".repeat(1000);
+    let files = [("a.txt", often.as_str()), ("b.txt", often.as_str()), ("four.txt", "")];
+    assert_eq!(lines(&often, &files).paths, ["four.txt"]);
+    let many: String = (0..5000).map(|n| format!("[gpio4=1]\ncmdline=line{n}.txt\n")).collect();
+    assert!(lines(&many, &[("cmdline.txt", "")]).missing.is_empty());
+}
