@@ -255,6 +255,10 @@ fn a_token_of_kubeadm_is_handed_in_by_a_file() {
         output.status.code() == Some(2) && told.contains("no token") && !told.contains("swordfish")
     );
     fs::write(desk.path("token"), "abcdef.0123456789abcdef\n").unwrap();
+    let kept = desk.state("pikube/token.toml");
+    let told = said(&desk.writing(&[&args[..], &["--dry-run"]].concat()).output().unwrap());
+    assert!(told.contains("would get the token of `token`"), "{told}");
+    assert!(!told.contains("has another token") && desk.state("pikube/token.toml") == kept);
     let told = said(&desk.writing(&args).output().unwrap());
     assert!(told.contains("has another token now") && !told.contains("0123456789abcdef"), "{told}");
     assert_eq!(on_card(&desk, "c.img").as_deref(), Some("abcdef.0123456789abcdef"));

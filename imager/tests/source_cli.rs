@@ -249,17 +249,41 @@ fn a_list_over_https_names_none_over_http() {
         Reply::new(200, r#"{"os_list": [{"name": "Forged", "url": "https://h/os.img"}]}"#)
     });
     let forged = open.url("/others.json");
-    let list = format!(
-        r#"{{"os_list": [{{"name": "Other", "subitems_url": "{forged}"}},
-            {{"name": "X", "url": "https://h/x.img"}}]}}"#
-    );
-    let (web, pem) = secure(move |_| Reply::new(200, list.as_str()));
+    let place = forged.clone();
+    let (web, pem) = secure(move |request| {
+        let host = request.header("host").unwrap();
+        let list = match request.path.as_str() {
+            "/list.json" => format!(
+                r#"{{"os_list": [{{"name": "Other", "subitems_url": "{place}"}},
+                    {{"name": "More", "subitems_url": "https://{host}/more.json"}},
+                    {{"name": "X", "url": "https://h/x.img"}}]}}"#
+            ),
+            _ => {
+                r#"{"os_list": [{"name": "Y", "url": "https://127.0.0.1:1/1-raspios-trixie-y.img"}]}"#.into()
+            }
+        };
+        Reply::new(200, list)
+    });
     let certificate = desk.world.put("ca.pem", pem.as_bytes());
-    desk.catalogue(&format!("https://{}/list.json", web.address), "url = \"https://h/os.img\"");
+    let catalogue = format!(
+        "default = \"os\"\nlist = \"https://{}/list.json\"\nprepares = [\"-raspios-trixie-\"]\n\
+         [[image]]\nalias = \"os\"\nname = \"An OS\"\nurl = \"https://h/os.img\"\n",
+        web.address
+    );
+    desk.world.put("images.toml", catalogue.as_bytes());
     let mut command = desk.piflash();
     let (code, table, notes) =
         run(command.args(["images", "--all"]).env("SSL_CERT_FILE", &certificate));
     assert!(code == Some(0) && table.contains("x "), "{table}{notes}");
     assert!(!table.contains("forged") && open.requests().is_empty(), "{table}");
     assert!(notes.contains(&forged) && notes.contains("https"), "{notes}");
+    // Somebody else's is told as such, where it is listed and where it is taken.
+    let more = format!("https://{}/more.json", web.address);
+    let line = table.lines().find(|line| line.starts_with("y ")).unwrap();
+    assert!(line.contains("third party") && line.contains(&more), "{table}");
+    let line = table.lines().find(|line| line.starts_with("x ")).unwrap();
+    assert!(!line.contains("third party"), "{table}");
+    let mut command = desk.write(&["--image", "y"], "a", &["card.img"]);
+    let (_, _, errors) = run(command.env("SSL_CERT_FILE", &certificate));
+    assert!(errors.contains("warning: `y`") && errors.contains(&more), "{errors}");
 }

@@ -19,19 +19,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused an operation on the file.
-    #[error("{action} image `{}`", path.display())]
+    #[error("{action} `{}`", path.display())]
     Io {
-        /// What was attempted: `opening`, `reading`.
+        /// What was attempted: `opening image`; `reading`, of a file beside an image.
         action: &'static str,
-        /// The image file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file beside the image, or one that has nothing to do with it.
-    #[error("reading `{}`", path.display())]
-    Companion {
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -314,7 +305,7 @@ impl Error {
     pub(super) fn from_read(error: io::Error, path: &std::path::Path) -> Error {
         match error.downcast::<Error>() {
             Ok(ours) => ours,
-            Err(source) => Error::Io { action: "reading", path: path.to_owned(), source },
+            Err(source) => Error::Io { action: "reading image", path: path.to_owned(), source },
         }
     }
 

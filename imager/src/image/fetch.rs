@@ -94,7 +94,7 @@ pub(super) fn fetch(
 }
 
 fn from_cache(file: File, entry: &Entry, path: &Path, mut demands: Demands) -> Result<Fetched> {
-    let failed = |source| Error::Io { action: "reading", path: path.to_owned(), source };
+    let failed = |source| Error::Io { action: "reading image", path: path.to_owned(), source };
     let file_bytes = file.metadata().map_err(failed)?.len();
     // It was hashed a moment ago; between then and the end of the writing, the file may be overwritten.
     let recorded = || Expected { sum: entry.sum(), origin: "the cache".into() };
@@ -201,17 +201,17 @@ pub(super) fn is_web_page(bytes: &[u8]) -> bool {
 /// A file of at most 4 MiB, wherever it is.
 ///
 /// # Errors
-/// [`Error::Http`], [`Error::S3`], [`Error::Companion`] with `NotFound` among it, [`Error::Interrupted`].
+/// [`Error::Http`], [`Error::S3`], [`Error::Io`] with `NotFound` among it, [`Error::Interrupted`].
 pub fn read_small(location: &Location, surroundings: &Surroundings) -> Result<Vec<u8>> {
     let path = PathBuf::from(location.to_string());
-    let missing = || Error::Companion { path, source: io::ErrorKind::NotFound.into() };
+    let missing = || Error::Io { action: "reading", path, source: io::ErrorKind::NotFound.into() };
     small(location, surroundings)?.ok_or_else(missing)
 }
 
 /// A file of at most 4 MiB, wherever it is; `None` where there is none.
 ///
 /// # Errors
-/// [`Error::Http`], [`Error::S3`], [`Error::Companion`], [`Error::Interrupted`].
+/// [`Error::Http`], [`Error::S3`], [`Error::Io`], [`Error::Interrupted`].
 pub(super) fn small(location: &Location, surroundings: &Surroundings) -> Result<Option<Vec<u8>>> {
     let path = PathBuf::from(location.to_string());
     if let Some(file) = location.as_file().map(Path::to_owned) {
@@ -220,7 +220,7 @@ pub(super) fn small(location: &Location, surroundings: &Surroundings) -> Result<
             match small_file::read(&file, MAX_SMALL_BYTES) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(source) => Err(Error::Companion { path: file, source }),
+                Err(source) => Err(Error::Io { action: "reading", path: file, source }),
             }
         });
     }
@@ -293,7 +293,7 @@ mod tests {
         let large = File::create(folder.path().join("large")).unwrap();
         large.set_len(MAX_SMALL_BYTES + 1).unwrap();
         let error = read("large").unwrap_err();
-        let Error::Companion { source, .. } = &error else { panic!("{error}") };
+        let Error::Io { source, .. } = &error else { panic!("{error}") };
         assert_eq!(source.to_string(), "it is larger than 4 MiB");
         // Nobody ever writes to it.
         nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();

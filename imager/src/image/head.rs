@@ -283,7 +283,7 @@ impl Decoding<'_> {
 }
 
 fn read_kept(bytes: &SparseBytes, path: &Path, offset: u64, buf: &mut [u8]) -> Result<()> {
-    let failed = |source| Error::Io { action: "reading", path: path.to_owned(), source };
+    let failed = |source| Error::Io { action: "reading image", path: path.to_owned(), source };
     bytes.read_at(offset, buf).map_err(failed)
 }
 

@@ -161,7 +161,7 @@ pub(super) fn spawn(
     work: impl FnOnce() + Send + 'static,
 ) -> Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.into()).spawn(work).map_err(|source| Error::Io {
-        action: "starting a thread to read",
+        action: "starting a thread to read image",
         path: path.to_owned(),
         source,
     })

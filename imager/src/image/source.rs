@@ -130,7 +130,8 @@ fn read_signature(
 }
 
 fn open_file(path: &Path, demands: Demands) -> Result<(Fetched, Option<FileIdentity>)> {
-    let failed = |source: io::Error| Error::Io { action: "opening", path: path.to_owned(), source };
+    let failed =
+        |source: io::Error| Error::Io { action: "opening image", path: path.to_owned(), source };
     // Looked at before it is opened: opening a pipe would wait for its writer.
     if let Some(what) = not_regular(&std::fs::metadata(path).map_err(failed)?.file_type()) {
         return Err(Error::NotARegularFile { path: path.to_owned(), what });
