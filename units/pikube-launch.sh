@@ -145,6 +145,31 @@ if [ -s "$boot/pikube-secrets.toml" ]; then
     sync
 fi
 
+# Wireless networks: Raspberry Pi OS to bullseye would take the file at its next boot, and leave its bytes on the card.
+wifi=$boot/wpa_supplicant.conf
+if [ -s "$wifi" ] && grep -q '^\[wifi\]' "$boot/pikube.toml"; then
+    if tr -d '\000' <"$wifi" | grep -q .; then
+        mkdir -p "$root/etc/wpa_supplicant" || give_up "creating $root/etc/wpa_supplicant"
+        conf=$root/etc/wpa_supplicant/wpa_supplicant.conf
+        # The image's own is kept where the agent would keep it.
+        [ ! -e "$conf" ] || [ -e "$conf.pikube-orig" ] || grep -q 'Written by pikube-agent' "$conf" ||
+            cp -p "$conf" "$conf.pikube-orig"
+        # Whole and not readable by others at any moment, as the folder is not the agent's own.
+        (umask 077 && : >"$conf.new")
+        install_file "$wifi" "$conf" 600
+        # The radio stays off until somebody has said in which country it is: the file does.
+        for state in "$root"/var/lib/systemd/rfkill/*:wlan; do
+            [ ! -e "$state" ] || echo 0 >"$state"
+        done
+        sync
+        size=$(wc -c <"$wifi")
+        dd if=/dev/zero of="$wifi" bs="$size" count=1 conv=notrunc 2>/dev/null
+        sync
+    fi
+    rm -f "$wifi"
+    sync
+fi
+
 # Swap goes before the next boot, so that the boot in which the agent works never has any.
 if ! grep -q '^swap = "keep"' "$boot/pikube.toml"; then
     rm -f "$units/multi-user.target.wants/dphys-swapfile.service"

@@ -141,6 +141,9 @@ pub struct System {
     /// Proxy of apt, a URL; absent leaves the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apt_proxy: Option<String>,
+    /// Kernel modules that are loaded besides those that pods' networks need: `dm_thin_pool`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
 }
 
 /// What becomes of swap.
@@ -189,6 +192,7 @@ const KEYS: &[Key] = &[
     Key { path: "system.swap", kind: Kind::Text(cluster::swap), need: Need::Optional },
     Key { path: "system.apt_mirror", kind: Kind::Text(host::url_or_empty), need: Need::Optional },
     Key { path: "system.apt_proxy", kind: Kind::Text(host::url), need: Need::Optional },
+    Key { path: "system.modules", kind: Kind::Texts(host::kernel_module), need: Need::Optional },
     Key { path: "user.name", kind: Kind::Text(person::user_name), need: Need::WithTable },
     Key { path: "user.ssh_keys", kind: Kind::Texts(person::ssh_key), need: Need::Optional },
     Key { path: "network.interface", kind: Kind::Text(host::interface), need: Need::Optional },
@@ -214,6 +218,7 @@ const KEYS: &[Key] = &[
     },
     Key { path: "kubernetes.runtime", kind: Kind::Text(cluster::runtime), need: Need::Optional },
     Key { path: "kubernetes.force_low_memory", kind: Kind::Switch, need: Need::Optional },
+    Key { path: "kubernetes.keep_16k_pages", kind: Kind::Switch, need: Need::Optional },
     Key { path: "kubernetes.repository", kind: Kind::Text(host::url), need: Need::Optional },
     Key {
         path: "kubernetes.repository_key",

@@ -47,6 +47,7 @@ pod_cidr = "10.244.0.0/16"
 service_cidr = "10.96.0.0/12"
 runtime = "docker"
 force_low_memory = true
+keep_16k_pages = true
 runtime_repository = "https://download.docker.com/linux"
 downloads = "https://dl.k8s.io"
 image_repository = "http://203.0.113.1:5000/k8s"

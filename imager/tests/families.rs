@@ -83,6 +83,32 @@ fn lines_of_config_txt_the_usb_boot_bit_and_files_on_every_family() {
 }
 
 #[test]
+fn a_pi_5_of_a_cluster_starts_the_kernel_with_small_pages_where_there_are_both() {
+    const CLUSTER: &str = "[cluster]\nname = 'pikube'\n[kubernetes]\nversion = '1.36'\nrepository = 'https://example.org/'\n";
+    let config = |name: &str, plan: &str| {
+        let prepared =
+            prepare_card(&BootImage::new(&releases::named(name)), &node(plan), &Extras::default());
+        let edit = prepared.edits.iter().find(|edit| edit.name == "config.txt");
+        let text = edit.map(|edit| String::from_utf8_lossy(&edit.after).into_owned());
+        (text.unwrap_or_default(), prepared.warnings.join("\n"))
+    };
+    let member = plan() + CLUSTER;
+    let lines = "\n# pikube pages begin\n[pi5]\nkernel=kernel8.img\n[all]\n# pikube pages end\n";
+    let (text, said) = config("raspios-trixie-arm64-2025-11-24", &member);
+    assert!(text.ends_with(lines) && said.contains("`--keep-16k-pages`"), "{text}\n{said}");
+    for (name, plan) in [
+        ("raspios-trixie-arm64-2025-11-24", member.clone() + "keep_16k_pages = true\n"),
+        ("raspios-trixie-arm64-2025-11-24", plan()),
+        ("raspios-trixie-2025-11-24", member.clone()),
+        ("ubuntu-24.04-arm64", member.clone()),
+        ("debian-arm64", member),
+    ] {
+        let (text, said) = config(name, &plan);
+        assert!(!text.contains("kernel8") && !said.contains("16"), "{name}: {text}\n{said}");
+    }
+}
+
+#[test]
 fn a_full_64_mib_partition_takes_what_fits_and_refuses_the_rest() {
     let mut shape = releases::named("hypriotos-1.12.3");
     shape.used_mib = 58;

@@ -30,6 +30,9 @@ pub struct Kubernetes {
     /// Whether a control plane with less than the 1700 MB that kubeadm asks for is made nevertheless.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force_low_memory: bool,
+    /// Whether a Pi 5 keeps its own kernel, whose pages of 16 KiB many programs in container images do not run on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_16k_pages: bool,
     /// apt repository (flat, `/`) of kubeadm, kubelet, kubectl, cri-tools and kubernetes-cni, with its key beside it as
     /// `Release.key`; absent on the legacy line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,6 +124,7 @@ impl Kubernetes {
             service_cidr: service_cidr(),
             runtime: Runtime::default(),
             force_low_memory: false,
+            keep_16k_pages: false,
             repository: None,
             repository_key: None,
             runtime_repository: None,

@@ -172,6 +172,19 @@ pub fn cidr(value: &str) -> Result<(), String> {
     parse_cidr(value).map(|_| ())
 }
 
+/// The name of a kernel module, as modprobe(8) takes it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn kernel_module(value: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if (1..=55).contains(&value.len()) && value.bytes().all(fits) && !value.starts_with('-') {
+        Ok(())
+    } else {
+        Err(format!("`{value}` is not the name of a kernel module, as in `dm_thin_pool`"))
+    }
+}
+
 /// Whether `ip` lies in the network of `cidr`; `false` where either cannot be read.
 pub fn contains(cidr: &str, ip: &str) -> bool {
     let (Ok((network, prefix)), Ok(ip)) = (parse_cidr(cidr), ip.parse::<IpAddr>()) else {

@@ -8,7 +8,9 @@ use super::config_txt::{self, ConfigError};
 use super::extras::Extras;
 use super::flags::flags;
 use super::os::{Family, Hook, Os};
+use super::page_size;
 use super::seed;
+use super::wifi;
 use crate::agents::Agent;
 
 /// The launcher and the unit travel inside piflash.
@@ -84,6 +86,8 @@ pub struct Found {
     pub meta_data: Option<Vec<u8>>,
     /// An earlier plan that can be read.
     pub plan: Option<FirstbootPlan>,
+    /// Whether a kernel for each size of pages lies there, see [`page_size`].
+    pub both_page_sizes: bool,
     /// Whether the launcher has run.
     pub launched: bool,
 }
@@ -148,6 +152,9 @@ pub fn settings(
         // on the screen, and the agent makes the user. A password's hash would lie readable on the card besides.
         edits.push(Edit::new("ssh", Vec::new(), Show::Text));
     }
+    if armed && let Some(text) = wifi::file(os, &plan, &node.secrets) {
+        edits.push(Edit::new(wifi::NAME, text.as_bytes(), Show::Secret));
+    }
     if let Some(clock) = fake_hwclock(os, &plan).filter(|_| found.plan.as_ref() != Some(&plan)) {
         edits.push(Edit::new("fake-hwclock.data", clock, Show::Text));
     }
@@ -160,6 +167,7 @@ pub fn settings(
         );
     }
     let config_after = config_txt::edit(config, &lines)?;
+    let config_after = page_size::edit(&config_after, os, &plan, found, &mut warnings)?;
     if config_after != config {
         edits.push(Edit::new("config.txt", config_after, Show::Text));
     }

@@ -16,10 +16,12 @@ mod flags;
 pub(crate) mod fuzzing;
 mod meta_data;
 mod os;
+mod page_size;
 mod prepare;
 mod replace;
 mod seed;
 mod user_data;
+mod wifi;
 
 use pikube_config::{Problems, names};
 use thiserror::Error;

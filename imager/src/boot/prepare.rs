@@ -8,6 +8,7 @@ use super::edits::{self, Edit, Found, NodeFiles, Show};
 use super::extras::Extras;
 use super::fat::{BootFs, FatError};
 use super::os::{Bits, Os};
+use super::page_size;
 use super::replace::replace;
 use crate::agents::{Agent, Agents};
 use crate::image::{Patch, ReadAt, WithBoot, is_zero};
@@ -132,6 +133,7 @@ fn found<B: ReadAt>(fs: &BootFs<'_, B>, os: &Os) -> Result<Found, BootError> {
         user_data: fs.read("user-data")?,
         meta_data: fs.read("meta-data")?,
         plan: plan_on(fs)?,
+        both_page_sizes: fs.exists(page_size::SMALL)? && fs.exists(page_size::LARGE)?,
         launched: fs.exists(names::LAUNCH_LOG)?,
     })
 }

@@ -45,6 +45,10 @@ pub struct KubernetesArgs {
     /// Make a control plane on less than the 1700 MB of memory that it needs
     #[arg(help_heading = KUBERNETES, long)]
     pub force_low_memory: bool,
+
+    /// Let a Pi 5 start its own kernel with pages of 16 KiB, on which many container images do not run
+    #[arg(help_heading = KUBERNETES, long)]
+    pub keep_16k_pages: bool,
 }
 
 /// `--runtime`

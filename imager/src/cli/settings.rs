@@ -42,6 +42,10 @@ pub struct SettingsArgs {
     #[arg(help_heading = NODE, long, value_name = "URL")]
     pub apt_proxy: Option<String>,
 
+    /// Kernel module to load, as in dm_thin_pool, repeatable, beside those that pods' networks need [default: none]
+    #[arg(help_heading = NODE, long, value_name = "MODULE", value_delimiter = ',')]
+    pub kernel_module: Vec<String>,
+
     /// Interface of the cluster network, and of an `--address` that names none [default: eth0]
     #[arg(help_heading = NETWORK, long, value_name = "INTERFACE")]
     pub interface: Option<String>,

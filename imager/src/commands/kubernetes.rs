@@ -29,6 +29,7 @@ pub(super) fn of(args: &KubernetesArgs) -> KubernetesSettings {
         runtime_of_os: args.runtime_packages == Some(RuntimePackagesArg::Os),
         image_repository: args.image_repository.clone(),
         force_low_memory: args.force_low_memory,
+        keep_16k_pages: args.keep_16k_pages,
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn of(args: &SettingsArgs) -> Result<Settings, Failure> {
         swap: args.swap.map(Into::into),
         apt_mirror: args.apt_mirror.clone(),
         apt_proxy: args.apt_proxy.clone(),
+        modules: args.kernel_module.clone(),
         network: NetworkSettings {
             interface: args.interface.clone(),
             addresses: args.address.clone(),

@@ -59,6 +59,9 @@ pub fn changed(
     if settings.apt_proxy.is_none() {
         plan.system.apt_proxy.clone_from(&old.system.apt_proxy);
     }
+    if settings.modules.is_empty() {
+        plan.system.modules.clone_from(&old.system.modules);
+    }
     if settings.network.interface.is_none() {
         plan.network.interface.clone_from(&old.network.interface);
     }
@@ -131,6 +134,7 @@ mod tests {
             swap: Some(Swap::Keep),
             apt_mirror: Some("http://mirror.example.org/debian".into()),
             apt_proxy: Some("http://proxy.example.org:3142".into()),
+            modules: vec!["dm_thin_pool".into()],
             network: NetworkSettings {
                 addresses: vec!["192.168.1.21/24".into()],
                 ..NetworkSettings::default()

@@ -31,6 +31,8 @@ pub struct KubernetesSettings {
     pub image_repository: Option<String>,
     /// A control plane on less memory than kubeadm asks for.
     pub force_low_memory: bool,
+    /// A Pi 5 keeps its kernel with pages of 16 KiB.
+    pub keep_16k_pages: bool,
 }
 
 /// What `--kubernetes` takes for a node that is only prepared.
@@ -149,6 +151,7 @@ fn table(asked: &KubernetesSettings, releases: &Releases, version: &str) -> Kube
         service_cidr: asked.service_cidr.clone().unwrap_or(usual.service_cidr),
         runtime: asked.runtime.unwrap_or_default(),
         force_low_memory: asked.force_low_memory,
+        keep_16k_pages: asked.keep_16k_pages,
         repository: (!asked.legacy).then(|| releases.repository_of(version)),
         // The systems of the legacy line bring their docker; Docker's repositories have nothing for them any more.
         runtime_repository: releases

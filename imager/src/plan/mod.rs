@@ -66,6 +66,8 @@ pub struct Settings {
     pub apt_mirror: Option<String>,
     /// Absent: the image's.
     pub apt_proxy: Option<String>,
+    /// Kernel modules beside those that pods' networks need.
+    pub modules: Vec<String>,
     /// Interfaces and addresses.
     pub network: NetworkSettings,
     /// Wireless networks.
@@ -192,6 +194,7 @@ pub fn nodes(
                 swap: settings.swap.unwrap_or_default(),
                 apt_mirror: settings.apt_mirror.clone().unwrap_or_default(),
                 apt_proxy: settings.apt_proxy.clone(),
+                modules: settings.modules.clone(),
             },
             user: Some(User { name: user.clone(), ssh_keys: ssh_keys.clone() }),
             network,
@@ -254,6 +257,9 @@ fn check(settings: &Settings) -> Problems {
     note("--user", optional(&settings.user, accounts::check));
     note("--apt-mirror", optional(&settings.apt_mirror, host::url));
     note("--apt-proxy", optional(&settings.apt_proxy, host::url));
+    for module in &settings.modules {
+        note("--kernel-module", host::kernel_module(module));
+    }
     problems
 }
 
