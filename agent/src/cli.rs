@@ -36,6 +36,10 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
+    /// Renew the certificates of this control plane that end soon; what a timer starts
+    Renew,
+    /// Approve the certificates with which the kubelets of this cluster serve; what a timer starts
+    Approve,
     /// Take the node out of its cluster; the system with its packages stays
     Reset {
         /// Do it

@@ -3,6 +3,7 @@
 //!
 //! Only [`host`] runs commands, touches files, reads the clock or sleeps; only [`report`] prints while it runs.
 
+pub mod certificates;
 pub mod change;
 pub mod cli;
 pub mod commands;

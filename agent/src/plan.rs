@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(
             ids(bare),
             [
-                "clock", "hostname", "network", "root", "apt", "swap", "cgroups", "kernel",
+                "clock", "hostname", "network", "root", "log", "apt", "swap", "cgroups", "kernel",
                 "scrub", "done"
             ]
         );
@@ -109,7 +109,10 @@ mod tests {
             all.iter().copied().filter(|id| !absent.contains(id)).collect::<Vec<_>>()
         };
         assert_eq!(ids(PLAN), without(&["join", "virtual-ip"]));
-        assert_eq!(ids(&worker), without(&["init", "virtual-ip", "kubeconfig", "pod-network"]));
+        assert_eq!(
+            ids(&worker),
+            without(&["init", "virtual-ip", "kubeconfig", "certificates", "pod-network"])
+        );
         assert_eq!(all.last(), Some(&"done"));
         let scrub = all.iter().position(|id| *id == "scrub");
         assert_eq!(scrub, Some(all.len() - 2), "secrets go when everything else is in place");

@@ -352,6 +352,43 @@ fn the_marker_goes_for_another_plan_or_new_secrets_and_for_nothing_else() {
 }
 
 #[test]
+fn wireless_networks_are_in_place_for_the_next_boot_and_off_the_card() {
+    const WIFI: &str =
+        "# Written by pikube-agent from the firstboot plan.\ncountry=FR\npsk=swordfish\n";
+    for shell in SHELLS.into_iter().filter(|shell| has(shell[0])) {
+        for plan in [format!("{PLAN}\n[wifi]\ncountry = \"FR\"\n"), PLAN.to_owned()] {
+            let pi = Pi::with(LAYOUTS[0]);
+            let conf = pi.path("root/etc/wpa_supplicant/wpa_supplicant.conf");
+            let radio = pi.path("root/var/lib/systemd/rfkill/platform-3f300000.mmcnr:wlan");
+            for path in [&conf, &radio] {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+            }
+            fs::write(&conf, "update_config=1\n").unwrap();
+            fs::write(&radio, "1\n").unwrap();
+            fs::write(pi.boot("pikube.toml"), &plan).unwrap();
+            fs::write(pi.boot("wpa_supplicant.conf"), WIFI).unwrap();
+            // What is under another name for the same bytes sees whether they were overwritten.
+            fs::hard_link(pi.boot("wpa_supplicant.conf"), pi.path("bytes")).unwrap();
+            pi.run(shell, LAUNCHER);
+            pi.run(shell, LAUNCHER);
+            let bytes = fs::read_to_string(pi.path("bytes")).unwrap();
+            if plan == PLAN {
+                assert_eq!(bytes, WIFI, "it is the owner's, for the operating system");
+                assert!(pi.boot("wpa_supplicant.conf").exists());
+                continue;
+            }
+            assert_eq!(fs::read_to_string(&conf).unwrap(), WIFI);
+            assert_eq!(mode(&conf), 0o600);
+            let kept = fs::read_to_string(format!("{}.pikube-orig", conf.display())).unwrap();
+            assert_eq!(kept, "update_config=1\n");
+            assert_eq!(fs::read_to_string(&radio).unwrap(), "0\n");
+            assert!(!pi.boot("wpa_supplicant.conf").exists());
+            assert!(bytes.bytes().all(|byte| byte == 0), "{bytes:?}");
+        }
+    }
+}
+
+#[test]
 fn boards_that_no_agent_runs_on_are_told_so() {
     for (shell, layout) in every() {
         let pi = Pi::with(layout);
@@ -385,6 +422,22 @@ fn the_unit_is_one_that_systemd_takes() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && !said.contains("pikube-agent"), "{said}");
     assert!(systemd_215_knows(UNIT), "a setting that jessie's systemd does not know");
+}
+
+#[test]
+fn the_units_that_look_after_certificates_are_ones_that_systemd_takes() {
+    assert!(has("systemd-analyze"), "systemd-analyze is not installed");
+    let folder = tempfile::Builder::new().prefix("pikube-test-").tempdir().unwrap();
+    let files = pikube_agent::render::certificate_units::files();
+    let path = |name: &str| folder.path().join(name.rsplit('/').next().unwrap());
+    for file in &files {
+        let text = file.text().replace("/usr/local/lib/pikube/pikube-agent", "/bin/true");
+        fs::write(path(&file.path), text).unwrap();
+    }
+    let paths = files.iter().map(|file| path(&file.path));
+    let output = Command::new("systemd-analyze").arg("verify").args(paths).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !said.contains("pikube-"), "{said}");
 }
 
 /// Settings of the unit against those that systemd 215 reads (its systemd.unit(5), systemd.service(5), systemd.exec(5)).

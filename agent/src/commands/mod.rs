@@ -1,5 +1,6 @@
 //! One story per subcommand. None prints, but for the log of `run`: what is to be shown is handed to `main`.
 
+pub(crate) mod certificates;
 mod plan;
 mod render;
 pub(crate) mod reset;
@@ -12,6 +13,7 @@ use pikube_config::{FirstbootPlan, Problems};
 
 use crate::cli::{Cli, Command};
 use crate::host::{Look as _, Real};
+use crate::steps::cluster;
 
 /// How a command ends.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub fn execute(cli: Cli) -> Ending {
     match cli.command {
         Command::Run => run::run(&host),
         Command::Plan { plan } => plan::plan(&host, plan.as_deref()),
+        Command::Renew => certificates::act(&host, cluster::certificates::renew),
+        Command::Approve => certificates::act(&host, cluster::certificates::approve),
         Command::Reset { yes } => reset::reset(&host, yes),
         Command::Render { plan, to } => render::render(&plan, &to),
         Command::Status { wait, format } => status::status(&host, wait, format),

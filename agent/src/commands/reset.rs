@@ -44,6 +44,7 @@ pub(crate) fn reset_on(host: &dyn Host) -> Result<String, Stop> {
         .as_ref()
         .and_then(|plan| plan.kubernetes.clone())
         .unwrap_or_else(|| Kubernetes::new("1"));
+    cluster::certificates::remove(host)?;
     cluster::take_back_kubeconfig(plan.as_ref(), host)?;
     cluster::undo(&kubernetes, host)?;
     cluster::forget_endpoint(host)?;

@@ -6,6 +6,7 @@
 pub mod apt_sources;
 pub mod authorized_keys;
 pub mod block;
+pub mod certificate_units;
 pub mod draft;
 pub mod flannel;
 pub mod fstab;
@@ -19,7 +20,7 @@ pub mod package_sources;
 pub mod runtime;
 pub mod variables;
 
-use pikube_config::{FirstbootPlan, Swap};
+use pikube_config::{FirstbootPlan, Role, Swap};
 
 /// The host name's own file.
 pub const HOSTNAME: &str = "/etc/hostname";
@@ -51,6 +52,8 @@ pub const KEYBOARD: &str = "/etc/default/keyboard";
 pub const MODULES: &str = "/etc/modules-load.d/pikube.conf";
 /// Kernel settings (sysctl.d(5)).
 pub const SYSCTL: &str = "/etc/sysctl.d/90-pikube.conf";
+/// Limits of the system's log (journald.conf(5)).
+pub const JOURNALD: &str = "/etc/systemd/journald.conf.d/90-pikube.conf";
 /// rpi-swap's drop-in (swap.conf(5) of rpi-swap, example 2).
 pub const RPI_SWAP: &str = "/etc/rpi/swap.conf.d/90-pikube.conf";
 /// dphys-swapfile's settings.
@@ -72,6 +75,16 @@ pub const SYSCTLS: [(&str, &str); 7] = [
     ("kernel.panic", "10"),
     ("kernel.panic_on_oops", "1"),
 ];
+
+/// A log on the card stays small and is written in fewer, larger pieces; one in memory leaves the memory to pods. Which of
+/// the two it is, is left as the image has it (Raspberry Pi OS trixie: in memory).
+const JOURNALD_LIMITS: &str = "\
+[Journal]
+SystemMaxUse=64M
+SystemMaxFileSize=8M
+RuntimeMaxUse=32M
+SyncIntervalSec=15min
+";
 
 /// Units of rpi-swap that are masked besides its drop-in (`os-families.md` §2.7).
 pub const RPI_SWAP_UNITS: [&str; 3] =
@@ -119,11 +132,18 @@ pub fn files(plan: &FirstbootPlan) -> Vec<File> {
     files.extend(login(plan));
     files.extend(swap(plan));
     files.extend([
-        text(MODULES, MODULE_NAMES.map(|name| format!("{name}\n")).concat()),
+        text(MODULES, modules(plan).map(|name| format!("{name}\n")).collect::<String>()),
+        text(JOURNALD, JOURNALD_LIMITS),
         text(SYSCTL, SYSCTLS.map(|(key, value)| format!("{key} = {value}\n")).concat()),
     ]);
     files.extend(kubernetes(plan));
     files
+}
+
+/// The modules that a plan asks for, each once: those that pods' networks need, and its own.
+pub fn modules(plan: &FirstbootPlan) -> impl Iterator<Item = &str> {
+    let own = plan.system.modules.iter().map(String::as_str);
+    MODULE_NAMES.into_iter().chain(own.filter(|own| !MODULE_NAMES.contains(own)))
 }
 
 fn text(path: impl Into<String>, content: impl Into<String>) -> File {
@@ -261,6 +281,10 @@ fn kubernetes(plan: &FirstbootPlan) -> Vec<File> {
     files.extend(runtime::shown(plan));
     files.extend(kubeadm::patch(plan));
     files.extend(kubeadm::shown(plan));
+    if plan.node.role != Role::Worker {
+        files.extend(kubeadm::control_plane::files(kubernetes));
+        files.extend(certificate_units::files());
+    }
     files
 }
 

@@ -3,7 +3,7 @@
 use super::{in_place, put};
 use crate::host::{Command, Error, Host, Look};
 use crate::plan::Context;
-use crate::render::{MODULE_NAMES, MODULES, SYSCTL, SYSCTLS};
+use crate::render::{MODULE_NAMES, MODULES, SYSCTL, SYSCTLS, modules};
 use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
@@ -27,7 +27,7 @@ fn check(context: &Context, host: &dyn Look) -> Result<Check, Stop> {
         }
     }
     if host.live() {
-        let absent = absent_modules(host)?;
+        let absent = absent_modules(context, host)?;
         if !absent.is_empty() {
             reasons.push(format!("not loaded: {}", absent.join(", ")));
         }
@@ -42,15 +42,19 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     for file in [MODULES, SYSCTL].into_iter().filter_map(|path| context.file(path)) {
         put(host, file)?;
     }
-    for module in absent_modules(host)? {
+    for module in absent_modules(context, host)? {
         if let Err(error) = host.run(&Command::new("modprobe", [module])) {
-            return Err(Stop::person(
-                error.to_string(),
+            let help = if MODULE_NAMES.contains(&module) {
                 format!(
                     "use a kernel that has `{module}`: the image's own (on Ubuntu, install \
                      `linux-modules-extra-raspi`)"
-                ),
-            ));
+                )
+            } else {
+                format!(
+                    "take `{module}` out of `system.modules` in the plan, or use a kernel that has it"
+                )
+            };
+            return Err(Stop::person(error.to_string(), help));
         }
     }
     for (key, value) in different_values(host)? {
@@ -60,7 +64,7 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
 }
 
 /// Modules that are neither loaded nor part of the kernel (`modules.builtin`, kmod's documentation).
-fn absent_modules(host: &dyn Look) -> Result<Vec<&'static str>, Error> {
+fn absent_modules<'a>(context: &'a Context, host: &dyn Look) -> Result<Vec<&'a str>, Error> {
     let release = host.text("/proc/sys/kernel/osrelease")?.unwrap_or_default();
     let path = format!("/lib/modules/{}/modules.builtin", release.trim());
     let builtin = host.text(&path)?.unwrap_or_default();
@@ -71,8 +75,10 @@ fn absent_modules(host: &dyn Look) -> Result<Vec<&'static str>, Error> {
         })
     };
     let mut absent = Vec::new();
-    for module in MODULE_NAMES {
-        if !host.exists(&format!("/sys/module/{module}"))? && !is_builtin(module) {
+    for module in modules(&context.plan) {
+        // The kernel's own spelling.
+        let name = module.replace('-', "_");
+        if !host.exists(&format!("/sys/module/{name}"))? && !is_builtin(&name) {
             absent.push(module);
         }
     }

@@ -14,6 +14,7 @@ mod kernel;
 mod keyboard;
 mod lacking;
 mod locale;
+mod log;
 mod network;
 mod ntp;
 mod origin;
@@ -42,7 +43,7 @@ use crate::step::Step;
 
 /// Every step there is; a plan has those that it wants. First what a person needs to reach the node, then everything else:
 /// nothing that can be done without stands before network, user and ssh.
-pub const ALL: [Step; 31] = [
+pub const ALL: [Step; 33] = [
     clock::STEP,
     hostname::STEP,
     network::STEP,
@@ -51,6 +52,7 @@ pub const ALL: [Step; 31] = [
     root::STEP,
     timezone::STEP,
     ntp::STEP,
+    log::STEP,
     apt::STEP,
     cluster::board::STEP,
     internet::STEP,
@@ -69,6 +71,7 @@ pub const ALL: [Step; 31] = [
     cluster::join::STEP,
     cluster::virtual_ip::STEP,
     cluster::kubeconfig::STEP,
+    cluster::certificates::STEP,
     cluster::pod_network::STEP,
     cluster::ready::STEP,
     upgrades::STEP,

@@ -236,6 +236,43 @@ fn modules_may_be_built_in_and_missing_ones_are_named() {
 }
 
 #[test]
+fn modules_of_the_plan_are_loaded_at_each_boot_and_one_that_is_not_there_is_named() {
+    let wanted = "[system]\nmodules = [\"dm_thin_pool\", \"dm-mirror\", \"vxlan\"]";
+    let asked = context(|plan| plan.replace("[system]", wanted));
+    let node = Node::pi();
+    node.put("/sys/module/dm_mirror", "");
+    make(&kernel::STEP, &asked, &node);
+    let loaded = "overlay\nbr_netfilter\nvxlan\nnf_conntrack\ndm_thin_pool\ndm-mirror\n";
+    assert_eq!(node.get("/etc/modules-load.d/pikube.conf"), loaded);
+    let log = node.log.borrow().join("\n");
+    assert!(log.contains("modprobe dm_thin_pool") && !log.contains("modprobe dm-mirror"), "{log}");
+    let node = Node::pi();
+    node.fail("modprobe dm_thin_pool", 1, "modprobe: FATAL: Module dm_thin_pool not found", 9);
+    let (what, help) = person(&kernel::STEP, &asked, &node);
+    assert!(what.contains("dm_thin_pool") && help.contains("`system.modules`"), "{what}: {help}");
+}
+
+#[test]
+fn the_system_s_log_is_bounded_and_journald_reads_it_even_after_a_kill_in_between() {
+    let node = Node::pi();
+    let context = plain();
+    make(&log::STEP, &context, &node);
+    let limits = node.get("/etc/systemd/journald.conf.d/90-pikube.conf");
+    assert!(limits.contains("SystemMaxUse=64M\n") && limits.contains("RuntimeMaxUse=32M\n"));
+    let restarts = |node: &Node| {
+        let log = node.log.borrow();
+        log.iter().filter(|line| *line == "systemctl restart systemd-journald.service").count()
+    };
+    assert_eq!(restarts(&node), 1);
+    assert_eq!((log::STEP.check)(&context, &node).unwrap(), Check::Satisfied);
+    let node = Node::pi();
+    node.fail("systemctl restart systemd-journald.service", 1, "killed", 1);
+    assert!((log::STEP.apply)(&context, &node).is_err());
+    assert!(matches!((log::STEP.check)(&context, &node), Ok(Check::Needed(_))));
+    make(&log::STEP, &context, &node);
+}
+
+#[test]
 fn the_sysctl_file_is_the_recipe() {
     let node = Node::pi();
     make(&kernel::STEP, &plain(), &node);

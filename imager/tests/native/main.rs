@@ -9,6 +9,8 @@ mod desk;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
+mod hardening;
 mod kubeconfig;
 mod scale;
 mod tokens;
@@ -37,10 +39,14 @@ fn cluster(test: &str, more: &[&str]) -> Option<(Desk, ControlPlane)> {
     Some((desk, plane))
 }
 
-fn started(test: &str, programs: &Programs, desk: &Desk, card: &str) -> ControlPlane {
+fn card_of(desk: &Desk, card: &str) -> Card {
     let (plan, secrets) =
         (desk.on_card(card, "pikube.toml"), desk.on_card(card, "pikube-secrets.toml"));
-    let plane = ControlPlane::start(programs, &Card::new(&plan, &secrets).unwrap()).unwrap();
+    Card::new(&plan, &secrets).unwrap()
+}
+
+fn started(test: &str, programs: &Programs, desk: &Desk, card: &str) -> ControlPlane {
+    let plane = ControlPlane::start(programs, &card_of(desk, card)).unwrap();
     // Written past the test harness's capture: how long it takes is what one wants to know.
     let seconds = plane.ready_after.as_secs_f64();
     let _ = writeln!(std::io::stderr(), "{test}: control plane ready after {seconds:.1} s");

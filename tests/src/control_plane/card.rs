@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use pikube_agent::render::kubeadm;
+use pikube_agent::certificates::request::Guarded;
+use pikube_agent::render::kubeadm::{self, control_plane};
 use pikube_config::{FirstbootPlan, Role, Secrets};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -49,6 +50,39 @@ impl Card {
             fs::write(folder.join(name), open(secret, name)?)?;
         }
         Ok(())
+    }
+
+    /// Puts what the programs of a control plane are told to read below `folder`, as the agent does it in `/`.
+    pub(super) fn write_control_plane(&self, folder: &Path) -> Result<()> {
+        let kubernetes = self.plan.kubernetes.as_ref().context("the plan has no Kubernetes")?;
+        let below = |path: &str| folder.join(path.trim_start_matches('/'));
+        fs::create_dir_all(below(control_plane::FOLDER))?;
+        for file in control_plane::files(kubernetes) {
+            fs::write(below(&file.path), file.text())?;
+        }
+        let key = open(&self.secrets.encryption_key, "encryption_key")?;
+        fs::write(below(control_plane::ENCRYPTION), control_plane::encryption(key).as_bytes())?;
+        for (path, _) in control_plane::FOLDERS {
+            fs::create_dir_all(below(path))?;
+        }
+        Ok(())
+    }
+
+    /// What kubeadm is given when the agent has it renew certificates; they are in `folder`.
+    pub(super) fn renewal(&self, folder: &Path, version: &str) -> Result<String> {
+        let kubernetes = self.plan.kubernetes.as_ref().context("the plan has no Kubernetes")?;
+        let cluster = self.plan.cluster.as_ref().context("the plan has no cluster")?;
+        let text = kubeadm::renewal(kubernetes, cluster, version.trim_start_matches('v'));
+        let own =
+            format!("kind: ClusterConfiguration\ncertificatesDir: {}/pki\n", folder.display());
+        Ok(text.replace("kind: ClusterConfiguration\n", &own))
+    }
+
+    /// What no certificate of a kubelet may be for.
+    pub(super) fn guarded(&self) -> Result<Guarded> {
+        let kubernetes = self.plan.kubernetes.as_ref().context("the plan has no Kubernetes")?;
+        let cluster = self.plan.cluster.as_ref().context("the plan has no cluster")?;
+        Ok(Guarded::of(kubernetes, cluster))
     }
 
     /// The `kubeadm.yaml` that `pikube-agent render` makes of the plan, changed only in what cannot be as on the node:

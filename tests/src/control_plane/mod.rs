@@ -3,6 +3,7 @@
 //! into the manifests of the node's static pods; what cannot be as on the node is changed in [`Card`] and [`flags`].
 
 mod card;
+mod certificates;
 mod manifest;
 mod process;
 
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 pub use card::Card;
+pub use certificates::end_s;
 use manifest::Flags;
 use process::{Process, free_ports};
 
@@ -87,6 +89,7 @@ impl ControlPlane {
     fn prepare(&self, card: &Card) -> Result<()> {
         let folder = self.folder.path();
         card.write_identity(&folder.join("pki"))?;
+        card.write_control_plane(folder)?;
         let text = card.configuration(folder, self.programs.version(), self.ports.api)?;
         fs::write(self.path("kubeadm.yaml"), text)?;
         let kubeconfigs = folder.join("etc/kubernetes");
@@ -114,7 +117,7 @@ impl ControlPlane {
     /// What the node's static pod would be told, but for
     ///
     /// * addresses and ports: loopback, and free ones
-    /// * kubeconfigs: those made here, not in `/etc/kubernetes`
+    /// * files: those made here, not in `/etc/kubernetes` and `/var/log/kubernetes`
     /// * the `kubernetes` service, which has no node to lead to (`--endpoint-reconciler-type none`)
     fn flags(&self, name: &str) -> Result<Flags> {
         let mut flags = Flags::read(&self.path(&format!("manifests/{name}.yaml")))?;
@@ -138,7 +141,13 @@ impl ControlPlane {
             "kube-controller-manager" => flags.set("secure-port", &ports.manager.to_string()),
             _ => flags.set("secure-port", &ports.scheduler.to_string()),
         }
-        flags.move_paths("/etc/kubernetes/", &self.folder.path().display().to_string());
+        for path in ["/etc/kubernetes/", "/var/log/kubernetes/"] {
+            flags.move_paths(path, &self.folder.path().display().to_string());
+        }
+        if flags.value("kubelet-certificate-authority").is_some() {
+            let ca = self.path("pki/ca.crt").display().to_string();
+            flags.set("kubelet-certificate-authority", &ca);
+        }
         Ok(flags)
     }
 

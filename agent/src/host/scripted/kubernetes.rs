@@ -1,6 +1,9 @@
 //! Kubernetes' programs on the node in memory. Each leaves what the real one leaves, one write at a time, and refuses
 //! what the real one refuses.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::card::TOKEN;
 use super::programs::said;
 use super::{Answer, Command, Error, Host as _, Look as _, Node};
@@ -8,6 +11,12 @@ use super::{Answer, Command, Error, Host as _, Look as _, Node};
 /// What stands for the cluster's database: one object a line.
 pub const OBJECTS: &str = "/var/lib/etcd/objects";
 const CNI: &str = "/etc/cni/net.d/10-flannel.conflist";
+/// The certificate that kubeadm makes when it renews any; what the API server has of requests and nodes; which requests were
+/// signed, with what.
+pub const RENEWED: &str = "/test/renewed.crt";
+pub const REQUESTS: &str = "/test/requests.json";
+pub const NODES: &str = "/test/nodes.json";
+pub const SIGNED: &str = "/test/signed";
 const CONFIG: &str = "/etc/pikube/kubeadm.yaml";
 const MANIFESTS: [&str; 4] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
@@ -23,6 +32,16 @@ pub(super) fn run(node: &Node, command: &Command) -> Option<Result<Answer, Error
         ("kubeadm", ["init", "--config", CONFIG, "--v=1"]) => init(node),
         ("kubeadm", ["join", "--config", CONFIG, "--v=1"]) => join(node),
         ("kubeadm", ["reset", "--force", _]) => reset(node),
+        ("kubeadm", ["version", "-o", "short"]) => Ok(said(0, "v1.36.4\n")),
+        ("kubeadm", ["certs", "renew", "all", "--config", path]) => renew(node, path),
+        ("kubeadm", ["kubeconfig", "user", .., "--config", _]) => {
+            Ok(said(0, &kubeconfig_of(&node.get(RENEWED))))
+        }
+        ("kubectl", [_, _, _, "replace", "--raw", path, "--filename=-"]) => {
+            let body = command.input.as_ref().map(|body| String::from_utf8_lossy(body));
+            put(node, SIGNED, &format!("{}{path} {}\n", node.get(SIGNED), body.unwrap_or_default()))
+                .map(|()| Answer::default())
+        }
         ("kubectl", ["--kubeconfig", kubeconfig, _, rest @ ..]) => kubectl(node, kubeconfig, rest),
         ("crictl", [_, rest @ ..]) => crictl(node, rest),
         _ => return None,
@@ -53,6 +72,30 @@ fn init(node: &Node) -> Result<Answer, Error> {
         put(node, OBJECTS, &objects)?;
     }
     Ok(said(0, &format!("kubeadm join cp.pikube.internal:6443 --token {TOKEN}\n")))
+}
+
+/// A kubeconfig, or what kubeadm prints of one.
+pub fn kubeconfig_of(certificate: &str) -> String {
+    let data = STANDARD.encode(certificate);
+    let key = STANDARD.encode("-----BEGIN PRIVATE KEY-----\nNEW\n-----END PRIVATE KEY-----\n");
+    format!("    client-certificate-data: {data}\n    client-key-data: {key}\n")
+}
+
+fn renew(node: &Node, config: &str) -> Result<Answer, Error> {
+    if !node.get(config).contains("kind: ClusterConfiguration") {
+        return Ok(said(1, "error: no configuration\n"));
+    }
+    let renewed = node.get(RENEWED);
+    let paths: Vec<String> = node.entries.borrow().keys().cloned().collect();
+    for path in paths {
+        let is_ca = path.ends_with("ca.crt");
+        if path.starts_with("/etc/kubernetes/pki/") && path.ends_with(".crt") && !is_ca {
+            put(node, &path, &renewed)?;
+        } else if path.starts_with("/etc/kubernetes/") && path.ends_with(".conf") {
+            put(node, &path, &kubeconfig_of(&renewed))?;
+        }
+    }
+    Ok(Answer::default())
 }
 
 fn join(node: &Node) -> Result<Answer, Error> {
@@ -111,6 +154,10 @@ fn kubectl(node: &Node, kubeconfig: &str, words: &[&str]) -> Result<Answer, Erro
     let has = |object: &str| objects.lines().any(|line| line == object);
     Ok(match words {
         ["get", "--raw", "/readyz"] => said(0, "ok"),
+        ["get", "--raw", "/api/v1/nodes"] => said(0, &node.get(NODES)),
+        ["get", "--raw", path] if path.starts_with("/apis/certificates.k8s.io/v1/") => {
+            said(0, &node.get(REQUESTS))
+        }
         ["--namespace", "kube-system", "get", "--output=name", parts @ ..] => {
             if parts.iter().all(|part| has(part)) { said(0, "") } else { failed("NotFound") }
         }
@@ -144,6 +191,10 @@ fn crictl(node: &Node, words: &[&str]) -> Result<Answer, Error> {
         }
         ["inspecti", _, name] if node.exists(&image(name))? => said(0, "{}"),
         ["inspecti", ..] => failed("no such image"),
+        ["ps", "--quiet", "--state=Running", "--name", name] => {
+            said(0, &format!("{}\n", name.trim_matches(['^', '$'])))
+        }
+        ["stop", ..] => Answer::default(),
         ["pods", ..] => said(0, if node.exists(POD)? { "probe\n" } else { "" }),
         ["runp", _] if !node.exists(CNI)? => failed("cni plugin not initialized"),
         ["runp", _] if node.exists(POD)? => failed("name is reserved"),

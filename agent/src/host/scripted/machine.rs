@@ -192,7 +192,7 @@ impl Node {
     }
 }
 
-const IMAGE: [(&str, &str); 43] = [
+const IMAGE: [(&str, &str); 44] = [
     ("/etc/hostname", "raspberrypi\n"),
     ("/etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n"),
     ("/etc/timezone", "Etc/UTC\n"),
@@ -215,6 +215,7 @@ const IMAGE: [(&str, &str); 43] = [
     ("/etc/fstab", "PARTUUID=a-02 / ext4 defaults 0 1\n/dev/sda3 none swap sw 0 0\n"),
     ("/lib/systemd/system/dphys-swapfile.service", ""),
     ("/lib/systemd/system/systemd-timesyncd.service", ""),
+    ("/lib/systemd/system/systemd-journald.service", ""),
     ("/lib/systemd/system/ssh.service", ""),
     ("/lib/systemd/system/avahi-daemon.service", ""),
     ("/lib/systemd/system/systemd-zram-setup@.service", ""),

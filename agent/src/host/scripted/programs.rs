@@ -134,7 +134,8 @@ fn systemctl(node: &Node, verb: &str, unit: &str) -> Result<Answer, Error> {
         None => unit.to_owned(),
     };
     let installed = node.exists(&format!("/lib/systemd/system/{template}"))?
-        || node.exists(&format!("/usr/lib/systemd/system/{template}"))?;
+        || node.exists(&format!("/usr/lib/systemd/system/{template}"))?
+        || node.exists(&format!("/etc/systemd/system/{template}"))?;
     if !installed || node.masked(unit) {
         return Ok(said(5, &format!("Unit {unit} not found or masked.\n")));
     }

@@ -1,7 +1,9 @@
 //! kubeadm's configuration: `kubeadm.k8s.io/v1beta4`, and `v1beta3` for the legacy line (`kubernetes-on-pi.md` §3.3,
 //! §3.4, §4.5). Every value comes from a plan that was checked, so that none needs more than its quotes.
 
+pub mod control_plane;
 mod documents;
+mod renewal;
 mod shown;
 mod v1beta3;
 mod v1beta4;
@@ -11,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{File, text};
 
+pub use renewal::{NOWHERE, renewal};
 pub use shown::{PLACEHOLDER_TOKEN, shown};
 
 /// Where the configuration is, while it is needed: it holds the token.

@@ -8,7 +8,7 @@ use crate::render::{Content, File};
 /// In place of the bootstrap token. It has the form of one, so that `kubeadm config validate` takes it.
 pub const PLACEHOLDER_TOKEN: &str = "abcdef.0123456789abcdef";
 /// In place of an address that a DHCP server will give the node: one that no network has (RFC 5737, TEST-NET-1).
-const ADDRESS: &str = "192.0.2.1";
+const ADDRESS: &str = super::NOWHERE;
 /// In place of what is left of the token's time: a week, as `piflash` gives it.
 const TOKEN_TTL_S: i64 = 7 * 24 * 3600;
 

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::super::runtime::Cri;
-use super::Member;
+use super::{Member, control_plane};
 
 /// A Pi 3 takes long for what kubeadm gives four minutes. The first call of the API server comes before the wait for it
 /// (`phases/init/waitcontrolplane.go`: the administrator's binding), so that it needs as long as that.
@@ -34,8 +34,11 @@ nodeRegistration:
     )
 }
 
-/// InitConfiguration and ClusterConfiguration. Certificates last three years instead of one: nobody may look at the
-/// cluster before its next upgrade, which renews them.
+/// How long the certificates last that kubeadm signs: three years instead of one. The agent renews them half a year
+/// before they end.
+pub const VALIDITY: &str = "26280h0m0s";
+
+/// InitConfiguration and ClusterConfiguration.
 pub fn init(member: &Member<'_>) -> Zeroizing<String> {
     Zeroizing::new(format!(
         "\
@@ -45,9 +48,15 @@ kind: InitConfiguration
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 {identity}encryptionAlgorithm: ECDSA-P256
-certificateValidityPeriod: 26280h0m0s
+certificateValidityPeriod: {VALIDITY}
 {networking}apiServer:
-{cert_sans}",
+{cert_sans}{api_server}controllerManager:
+{controller_manager}scheduler:
+{scheduler}",
+        api_server =
+            settings(&control_plane::api_server(member.kubernetes)) + control_plane::VOLUMES,
+        controller_manager = settings(&control_plane::controller_manager()),
+        scheduler = settings(&control_plane::scheduler()),
         beginnings = member.beginnings(),
         registration = registration(member),
         patches = member.patches(),
@@ -55,6 +64,13 @@ certificateValidityPeriod: 26280h0m0s
         networking = member.networking(),
         cert_sans = member.cert_sans(),
     ))
+}
+
+/// Arguments of a control plane's program: a list.
+fn settings(arguments: &[(&str, String)]) -> String {
+    let lines =
+        arguments.iter().map(|(name, value)| format!("  - name: {name}\n    value: \"{value}\"\n"));
+    format!("  extraArgs:\n{}", lines.collect::<String>())
 }
 
 /// JoinConfiguration. Discovery is short: the agent itself waits for the control plane, and says so meanwhile.

@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{endpoint, kubectl, leftovers, member, virtual_ip, words};
 use crate::host::{Access, Command, Host, Look};
 use crate::plan::Context;
-use crate::render::kubeadm;
+use crate::render::kubeadm::{self, control_plane};
 use crate::step::{Check, Class, Notes, Step, Stop};
+use crate::steps::put;
 
 /// The step.
 pub const STEP: Step = Step {
@@ -51,8 +52,8 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     run(context, host, "init", LIMIT)
 }
 
-/// Puts the cluster's certificates and keys where kubeadm looks for them: pairs that are there are kept. `kubeadm reset`
-/// takes them away, so that they come anew before each attempt.
+/// Puts the cluster's certificates and keys where kubeadm looks for them, pairs that are there are kept; and what the
+/// programs of a control plane are told to read. A reset takes all of it away, so that it comes anew before each attempt.
 ///
 /// # Errors
 /// The card has none of them; any I/O error.
@@ -67,15 +68,29 @@ pub fn identity(context: &Context, host: &dyn Host) -> Result<(), Stop> {
         let mode = if folder == PKI { 0o700 } else { 0o755 };
         host.folder(folder, Access::root(mode))?;
     }
+    let lacks = |name: &str| {
+        Stop::person(
+            format!("making a control plane: the card's secrets lack `{name}`"),
+            "write the card again with `piflash`",
+        )
+    };
     for (name, secret, mode) in files(secrets) {
-        let Some(secret) = secret else {
-            return Err(Stop::person(
-                format!("making a control plane: the card's secrets lack `{name}`"),
-                "write the card again with `piflash`",
-            ));
-        };
+        let secret = secret.as_ref().ok_or_else(|| lacks(name))?;
         let path = format!("{PKI}/{name}");
         host.write(&path, secret.expose_secret().as_bytes(), Access::root(mode))?;
+    }
+    let key = secrets.encryption_key.as_ref().ok_or_else(|| lacks("encryption_key"))?;
+    let encryption = control_plane::encryption(key.expose_secret());
+    host.folder(control_plane::FOLDER, Access::root(0o700))?;
+    host.write(control_plane::ENCRYPTION, encryption.as_bytes(), Access::root(0o600))?;
+    let (kubernetes, _) = member::tables(context)?;
+    for file in control_plane::files(kubernetes) {
+        put(host, &file)?;
+    }
+    // etcd's data and the audit log tell everything about the cluster. kubeadm makes the first itself, but takes a folder
+    // that is there already, the mount point of a disk say, as it is.
+    for (folder, mode) in control_plane::FOLDERS {
+        host.folder(folder, Access::root(mode))?;
     }
     Ok(())
 }

@@ -61,6 +61,21 @@ fn apply(context: &Context, host: &dyn Host) -> Result<Notes, Stop> {
     Ok(Notes::new())
 }
 
+/// Gives the user the administrator's kubeconfig as it is now, where theirs is still the one `before`.
+///
+/// # Errors
+/// Any I/O error.
+pub fn follow(plan: &FirstbootPlan, before: &[u8], host: &dyn Host) -> Result<(), Stop> {
+    let Some(place) = place(plan, host)? else { return Ok(()) };
+    let read = |path: &str| host.read(path).map(|found| found.map(zeroize::Zeroizing::new));
+    if read(&place.path)?.is_some_and(|theirs| *theirs == before)
+        && let Some(now) = read(kubectl::ADMIN)?
+    {
+        host.write(&place.path, &now, Access { mode: 0o600, owner: place.owner })?;
+    }
+    Ok(())
+}
+
 /// Removes it, if it is still the one of this cluster.
 ///
 /// # Errors

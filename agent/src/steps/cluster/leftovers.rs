@@ -119,6 +119,10 @@ pub fn undo(kubernetes: &Kubernetes, host: &dyn Host) -> Result<(), Stop> {
     for path in POD_NETWORKS {
         host.remove(path)?;
     }
+    host.scrub(kubeadm::control_plane::ENCRYPTION)?;
+    for file in kubeadm::control_plane::files(kubernetes) {
+        host.remove(&file.path)?;
+    }
     for link in ["cni0", "flannel.1"] {
         if host.exists(&format!("/sys/class/net/{link}"))? {
             host.ask(&Command::new("ip", ["link", "delete", link]))?;

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod board;
+pub mod certificates;
 mod crictl;
 pub mod endpoint;
 pub mod images;

@@ -258,7 +258,7 @@ fn a_reset_gives_the_node_back() {
         .lasting()
         .into_keys()
         .filter(|path| {
-            ["/etc/kubernetes/", "/var/lib/etcd", "/etc/cni", "/.kube/"]
+            ["/etc/kubernetes/", "/var/lib/etcd/", "/etc/cni", "/.kube/"]
                 .iter()
                 .any(|part| path.contains(part))
         })
