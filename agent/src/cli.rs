@@ -36,9 +36,9 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
-    /// Renew the certificates of this control plane that end soon; what a timer starts
+    /// Renew the certificates of this control plane that end soon
     Renew,
-    /// Approve the certificates with which the kubelets of this cluster serve; what a timer starts
+    /// Approve the serving certificates of this cluster's kubelets
     Approve,
     /// Take the node out of its cluster; the system with its packages stays
     Reset {

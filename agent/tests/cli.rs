@@ -64,9 +64,9 @@ fn plan_shows_every_step_under_a_test_root() {
     let (code, stdout, stderr) = said(&agent(&["plan", "--root", &path, "--plan", &plan]));
     assert_eq!((code, stderr.as_str()), (0, ""));
     let lines: Vec<&str> = stdout.lines().collect();
-    assert_eq!(lines[0], "laperouse (master): 16 steps");
+    assert_eq!(lines[0], "laperouse (master): 17 steps");
     assert_eq!(lines[1], "");
-    assert_eq!(lines.len(), 18, "{stdout}");
+    assert_eq!(lines.len(), 19, "{stdout}");
     assert!(lines[2].starts_with(" 1 clock     clock floor                satisfied"), "{stdout}");
     for (id, part) in [
         ("timezone", "needed: `/etc/localtime` is no link; this system has no zone `Europe/Paris`"),
@@ -250,9 +250,15 @@ fn run_is_for_the_running_system_only() {
 fn usage_errors_are_2_and_help_fits_80_columns() {
     assert_eq!(said(&agent(&[])).0, 2);
     assert_eq!(said(&agent(&["dance"])).0, 2);
-    for args in
-        [&["--help"][..], &["run", "-h"], &["plan", "-h"], &["render", "-h"], &["status", "-h"]]
-    {
+    for args in [
+        &["--help"][..],
+        &["run", "-h"],
+        &["renew", "-h"],
+        &["approve", "-h"],
+        &["plan", "-h"],
+        &["render", "-h"],
+        &["status", "-h"],
+    ] {
         let (code, stdout, _) = said(&agent(args));
         assert_eq!(code, 0);
         assert!(stdout.lines().all(|line| line.chars().count() <= 80), "{stdout}");
