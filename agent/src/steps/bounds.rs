@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 
-use super::certificate;
+use crate::certificates::expiry;
 use crate::plan::Context;
 
 /// How long after it was written a card is booted at the latest.
@@ -27,7 +27,7 @@ pub fn latest(context: &Context) -> Option<Timestamp> {
             &secrets.front_proxy_ca_certificate,
             &secrets.etcd_ca_certificate,
         ];
-        all.into_iter().flatten().filter_map(|pem| certificate::not_after(pem.expose_secret()))
+        all.into_iter().flatten().filter_map(|pem| expiry::end(pem.expose_secret()))
     });
     ends.chain(of_card).min()
 }
@@ -60,7 +60,7 @@ mod tests {
         };
         let own = SECRETS.replace(
             "-----BEGIN CERTIFICATE-----\\nETCD\\n-----END CERTIFICATE-----\\n",
-            &certificate::UNTIL_2036.replace('\n', "\\n"),
+            &expiry::UNTIL_2036.replace('\n', "\\n"),
         );
         assert_ne!(own, SECRETS);
         let of_card = Some("2031-11-20T06:00:00Z".to_owned());

@@ -4,11 +4,18 @@ use super::{in_place, owed, put, units};
 use crate::host::{Host, Look};
 use crate::plan::Context;
 use crate::render::JOURNALD;
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 
 /// The step.
-pub const STEP: Step =
-    Step { id: "log", title: "system's log bounded", wanted: |_| true, check, apply, ahead: None };
+pub const STEP: Step = Step {
+    id: "log",
+    title: "system's log bounded",
+    class: Class::Comfort,
+    wanted: |_| true,
+    check,
+    apply,
+    ahead: None,
+};
 
 const UNIT: &str = "systemd-journald.service";
 

@@ -2,7 +2,6 @@
 
 mod apt;
 mod bounds;
-mod certificate;
 mod cgroups;
 mod clock;
 pub(crate) mod cluster;

@@ -93,7 +93,7 @@ mod tests {
             version: None,
             mount: "/boot/firmware",
             bits: Bits::SixtyFour,
-            cmdline: "cmdline.txt".into(),
+            cmdlines: vec!["cmdline.txt".into()],
             hook: Hook::SystemdRun,
             cloud_init: false,
             booted: false,

@@ -97,7 +97,7 @@ password = "swordfish"
             version: None,
             mount: "/boot",
             bits: Bits::ThirtyTwo,
-            cmdline: "cmdline.txt".into(),
+            cmdlines: vec!["cmdline.txt".into()],
             hook: Hook::SystemdRun,
             cloud_init: false,
             booted: false,

@@ -18,7 +18,7 @@ enum Origin {
 use Origin::{Catalogue, Option as By, Piflash};
 
 /// Every key of the plan.
-const ORIGINS: [(&str, Origin); 41] = [
+const ORIGINS: [(&str, Origin); 43] = [
     ("schema", Piflash),
     ("flashed_at", Piflash),
     ("node.hostname", By("--hostname")),
@@ -35,6 +35,7 @@ const ORIGINS: [(&str, Origin); 41] = [
     ("system.locale", By("--locale")),
     ("system.keyboard", By("--keyboard")),
     ("system.swap", By("--swap")),
+    ("system.modules", By("--kernel-module")),
     ("system.apt_mirror", By("--apt-mirror")),
     ("system.apt_proxy", By("--apt-proxy")),
     ("user.name", By("--user")),
@@ -59,16 +60,18 @@ const ORIGINS: [(&str, Origin); 41] = [
     ("kubernetes.runtime_repository", By("--runtime-packages")),
     ("kubernetes.force_low_memory", By("--force-low-memory")),
     ("kubernetes.image_repository", By("--image-repository")),
+    ("kubernetes.keep_16k_pages", By("--keep-16k-pages")),
     ("kubernetes.addons", Piflash),
 ];
 /// Keys of the plan that the catalogue has under the same names, but for Calico's manifest.
-const OF_CATALOGUE: [&str; 6] = [
+const OF_CATALOGUE: [&str; 7] = [
     "kubernetes.repository",
     "kubernetes.repository_key",
     "kubernetes.runtime_repository_key",
     "kubernetes.downloads",
     "kubernetes.cni_plugins",
     "kubernetes.pod_network_manifest",
+    "kubernetes.pod_network_manifest_sha256",
 ];
 
 /// The table without which there is no Kubernetes: a card that was only prepared has none.

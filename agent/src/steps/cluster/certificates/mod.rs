@@ -13,13 +13,14 @@ use crate::host::{Host, Look};
 use crate::plan::Context;
 use crate::render::UNITS;
 use crate::render::certificate_units::{APPROVE_TIMER, ENABLED, RENEW_TIMER, files, path};
-use crate::step::{Check, Notes, Step, Stop};
+use crate::step::{Check, Class, Notes, Step, Stop};
 use crate::steps::{in_place, put, units};
 
 /// The step.
 pub const STEP: Step = Step {
     id: "certificates",
     title: "certificates looked after",
+    class: Class::Essential,
     wanted: |plan| plan.kubernetes.is_some() && plan.node.role != Role::Worker,
     check,
     apply,
