@@ -127,7 +127,7 @@ mod tests {
         for step in steps::ALL {
             let class = match step.id {
                 id if access.contains(&id) => Class::Access,
-                "clock" | "timezone" | "ntp" | "locale" | "keyboard" | "kubeconfig"
+                "clock" | "timezone" | "ntp" | "log" | "locale" | "keyboard" | "kubeconfig"
                 | "upgrades" => Class::Comfort,
                 _ => Class::Essential,
             };

@@ -133,7 +133,9 @@ impl Node {
             }
         }
         self.generate();
-        for unit in self.list("/etc/systemd/system/multi-user.target.wants").unwrap() {
+        let targets = ["multi-user.target.wants", "timers.target.wants"];
+        let wanted = targets.map(|folder| self.list(&format!("/etc/systemd/system/{folder}")));
+        for unit in wanted.into_iter().flat_map(Result::unwrap) {
             self.active.borrow_mut().insert(unit);
         }
         self.start_swap();
