@@ -103,8 +103,8 @@ mod tests {
         assert!(read().contains("kubernetes.toml"));
         std::fs::write(&path, "defualt = \"1.36.4\"").unwrap();
         assert!(read().contains("defualt"));
-        let sum = |sum: &str| format!("{EMBEDDED}\ncalico_sha256 = \"{sum}\"\n");
-        std::fs::write(&path, sum("0a")).unwrap();
+        let sum = Releases::from_environment(|_| None).unwrap().calico_sha256.unwrap();
+        std::fs::write(&path, EMBEDDED.replace(&sum, "0a")).unwrap();
         assert!(read().contains("`calico_sha256`: `0a` is not a SHA-256 sum"));
     }
 }
