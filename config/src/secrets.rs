@@ -33,8 +33,6 @@ pub struct Secrets {
     pub etcd_ca_certificate: Option<SecretString>,
     /// Its key, PEM; only on control-plane cards.
     pub etcd_ca_key: Option<SecretString>,
-    /// Key with which the API servers encrypt Secrets in etcd, 32 bytes in base64; only on control-plane cards.
-    pub encryption_key: Option<SecretString>,
     /// Passwords of the plan's Wi-Fi networks, as far as they have one.
     pub wifi_passwords: Vec<WifiPassword>,
 }
@@ -76,11 +74,6 @@ const KEYS: &[Key] = &[
         need: Need::Optional,
     },
     Key { path: "cluster.etcd_ca_key", kind: Kind::Secret(cluster::pem), need: Need::Optional },
-    Key {
-        path: "cluster.encryption_key",
-        kind: Kind::Secret(cluster::encryption_key),
-        need: Need::Optional,
-    },
     Key { path: "wifi.networks", kind: Kind::Tables(WIFI_KEYS), need: Need::Optional },
 ];
 
@@ -117,7 +110,6 @@ struct ClusterFile {
     front_proxy_ca_key: Option<Zeroizing<String>>,
     etcd_ca_certificate: Option<Zeroizing<String>>,
     etcd_ca_key: Option<Zeroizing<String>>,
-    encryption_key: Option<Zeroizing<String>>,
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -162,7 +154,6 @@ impl Secrets {
             front_proxy_ca_key: secret(file.cluster.front_proxy_ca_key),
             etcd_ca_certificate: secret(file.cluster.etcd_ca_certificate),
             etcd_ca_key: secret(file.cluster.etcd_ca_key),
-            encryption_key: secret(file.cluster.encryption_key),
             wifi_passwords: file.wifi.networks.into_iter().map(WifiPassword::from).collect(),
         })
     }
@@ -188,7 +179,6 @@ impl Secrets {
                 front_proxy_ca_key: open(&self.front_proxy_ca_key),
                 etcd_ca_certificate: open(&self.etcd_ca_certificate),
                 etcd_ca_key: open(&self.etcd_ca_key),
-                encryption_key: open(&self.encryption_key),
             },
             wifi: WifiFile {
                 networks: self.wifi_passwords.iter().map(WifiNetworkFile::from).collect(),
@@ -214,7 +204,6 @@ impl Secrets {
             ("cluster.front_proxy_ca_key", &self.front_proxy_ca_key),
             ("cluster.etcd_ca_certificate", &self.etcd_ca_certificate),
             ("cluster.etcd_ca_key", &self.etcd_ca_key),
-            ("cluster.encryption_key", &self.encryption_key),
         ]
         .into_iter()
         .filter_map(|(key, secret)| secret.as_ref().map(|_| key))

@@ -154,32 +154,9 @@ pub fn pem(value: &str) -> Result<(), String> {
     }
 }
 
-/// 32 bytes in base64 (RFC 4648, with padding), as the API server's `EncryptionConfiguration` wants a key of `secretbox`.
-///
-/// # Errors
-/// It is something else; the message does not quote it.
-pub fn encryption_key(value: &str) -> Result<(), String> {
-    let digits = value.strip_suffix('=').unwrap_or_default();
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
-    if digits.len() == 43 && digits.bytes().all(is_digit) {
-        Ok(())
-    } else {
-        Err("is not 32 bytes in base64".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_encryption_key_has_32_bytes() {
-        assert_eq!(encryption_key(&format!("{}=", "Ab+/".repeat(10) + "xyz")), Ok(()));
-        for bad in ["", "=", "QUJD", &"A".repeat(44), &format!("{}=", "!".repeat(43))] {
-            let message = encryption_key(bad).unwrap_err();
-            assert!(bad.is_empty() || !message.contains(bad), "{message}");
-        }
-    }
 
     #[test]
     fn names_come_with_a_hint() {

@@ -272,7 +272,6 @@ impl Enrolment {
             &mut secrets.front_proxy_ca_key,
             &mut secrets.etcd_ca_certificate,
             &mut secrets.etcd_ca_key,
-            &mut secrets.encryption_key,
         ] {
             *secret = None;
         }

@@ -3,7 +3,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{Timestamp, ToSpan as _, Zoned};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -11,15 +10,12 @@ use rcgen::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
 /// Years that a CA lasts (kubeadm, `CACertificateValidityPeriod`).
 const CA_YEARS: i32 = 10;
 /// Days that a person's certificate lasts (kubeadm, `CertificateValidityPeriod`).
 const ADMIN_DAYS: i32 = 365;
-/// What sets the key that encrypts etcd's Secrets apart from anything else that may be derived from the same key.
-const ENCRYPTION: &[u8] = b"pikube: secrets at rest, 1";
-
 /// A key with what shows it to others: a certificate, or the public key.
 #[derive(Clone)]
 pub(super) struct Pair {
@@ -89,20 +85,6 @@ impl Identity {
     pub(super) fn ca_hash(&self) -> Result<String, rcgen::Error> {
         let hash = Sha256::digest(load(&self.ca.key)?.subject_public_key_info());
         Ok(hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}")))
-    }
-
-    /// The key with which every API server of the cluster encrypts Secrets in etcd, 32 bytes in base64.
-    ///
-    /// It is derived from the key that signs service accounts' tokens (HMAC-SHA-256 with [`ENCRYPTION`]), which has 256
-    /// bits of randomness, is on control planes only, and lasts as long as the cluster. So all control planes have the
-    /// same one, a card that is written anew has it again, and a cluster or a backup of an earlier version has one, too.
-    pub(super) fn encryption_key(&self) -> SecretString {
-        let key = self.service_accounts.key.expose_secret().as_bytes();
-        // HMAC takes a key of any length.
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key");
-        mac.update(ENCRYPTION);
-        let bytes = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
-        SecretString::from(STANDARD.encode(bytes.as_slice()))
     }
 
     /// A fresh certificate of kubeadm's own administrators (`kubeadm:cluster-admins`, since 1.29).

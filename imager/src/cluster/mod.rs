@@ -207,7 +207,6 @@ impl Cluster {
         secrets.front_proxy_ca_key = Some(identity.front_proxy.key.clone());
         secrets.etcd_ca_certificate = Some(identity.etcd.public.as_str().into());
         secrets.etcd_ca_key = Some(identity.etcd.key.clone());
-        secrets.encryption_key = Some(identity.encryption_key());
     }
 
     /// Name of the API server, which every node has in `/etc/hosts`: static Go programs cannot resolve `.local`.

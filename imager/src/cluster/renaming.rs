@@ -76,7 +76,6 @@ impl Renaming {
             &secrets.front_proxy_ca_key,
             &secrets.etcd_ca_certificate,
             &secrets.etcd_ca_key,
-            &secrets.encryption_key,
         ];
         let lacks = secrets.token.is_none() || serves && keys.iter().any(|key| key.is_none());
         if !lacks {

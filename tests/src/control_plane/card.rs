@@ -60,7 +60,7 @@ impl Card {
         for file in control_plane::files(kubernetes) {
             fs::write(below(&file.path), file.text())?;
         }
-        let key = open(&self.secrets.encryption_key, "encryption_key")?;
+        let key = open(&self.secrets.sa_key, "sa.key")?;
         fs::write(below(control_plane::ENCRYPTION), control_plane::encryption(key).as_bytes())?;
         for (path, _) in control_plane::FOLDERS {
             fs::create_dir_all(below(path))?;

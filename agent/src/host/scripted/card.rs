@@ -60,7 +60,6 @@ front_proxy_ca_certificate = "-----BEGIN CERTIFICATE-----\nFP\n-----END CERTIFIC
 front_proxy_ca_key = "-----BEGIN PRIVATE KEY-----\nFP-SECRET\n-----END PRIVATE KEY-----\n"
 etcd_ca_certificate = "-----BEGIN CERTIFICATE-----\nETCD\n-----END CERTIFICATE-----\n"
 etcd_ca_key = "-----BEGIN PRIVATE KEY-----\nETCD-SECRET\n-----END PRIVATE KEY-----\n"
-encryption_key = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVotU0VDUkU="
 [[wifi.networks]]
 ssid = "harbour"
 password = "swordfishSECRET"

@@ -3,7 +3,11 @@
 //! arguments are the cluster's (kubeadm keeps them, and a further control plane gets them), so that every control plane
 //! needs every one of the files.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use pikube_config::Kubernetes;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{File, text};
@@ -16,6 +20,8 @@ pub const ENCRYPTION: &str = "/etc/kubernetes/pikube/encryption.yaml";
 const AUDIT_POLICY: &str = "/etc/kubernetes/pikube/audit-policy.yaml";
 /// How admission plugins are set.
 const ADMISSION: &str = "/etc/kubernetes/pikube/admission.yaml";
+/// What sets the key for Secrets apart from anything else that may be derived from the same key.
+const SECRETS_AT_REST: &[u8] = b"pikube: secrets at rest, 1";
 /// The log's folder.
 const AUDIT_FOLDER: &str = "/var/log/kubernetes/audit";
 
@@ -91,9 +97,18 @@ pub fn files(kubernetes: &Kubernetes) -> Vec<File> {
     files
 }
 
-/// The API server's `EncryptionConfiguration`. `secretbox` because no Pi before the 5 has instructions for AES, and because
+/// The API server's `EncryptionConfiguration`, with a key that is derived (HMAC-SHA-256) from `sa_key`, the PEM of the key
+/// that signs service accounts' tokens. That has 256 bits of randomness, is on control planes only, and lasts as long as the
+/// cluster: so all control planes have the same one, a card that is written anew has it again, and so has a cluster that is
+/// restored from a backup.
+///
+/// `secretbox` because no Pi before the 5 has instructions for AES, and because
 /// its key needs no change after so many writes, as that of `aesgcm` does. `identity` reads what was written before.
-pub fn encryption(key: &str) -> Zeroizing<String> {
+pub fn encryption(sa_key: &str) -> Zeroizing<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(sa_key.as_bytes()).expect("HMAC takes any key");
+    mac.update(SECRETS_AT_REST);
+    let bytes = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
+    let key = Zeroizing::new(STANDARD.encode(bytes.as_slice()));
     Zeroizing::new(format!(
         "apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
@@ -104,9 +119,10 @@ resources:
   - secretbox:
       keys:
       - name: pikube-1
-        secret: {key}
+        secret: {}
   - identity: {{}}
-"
+",
+        key.as_str()
     ))
 }
 

@@ -110,3 +110,13 @@ fn shown_with_placeholders() {
     let bare = "schema = 1\n[node]\nhostname = \"a\"\nrole = \"worker\"\n";
     assert_eq!(super::shown(&FirstbootPlan::from_toml(bare).unwrap()), None);
 }
+
+/// As `openssl dgst -sha256 -hmac` makes it: another one would leave a cluster's Secrets unreadable.
+#[test]
+fn the_key_for_secrets_is_the_same_on_every_control_plane() {
+    let pem =
+        |body: &str| format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    let text = control_plane::encryption(&pem("c2E="));
+    assert!(text.contains("secret: Xz1rrkb/2HWveB3Qdsoinaq/QsZXzboUXlFnDTVUOe0=\n"), "{}", *text);
+    assert_ne!(*text, *control_plane::encryption(&pem("c2I=")));
+}

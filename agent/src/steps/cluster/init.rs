@@ -79,7 +79,7 @@ pub fn identity(context: &Context, host: &dyn Host) -> Result<(), Stop> {
         let path = format!("{PKI}/{name}");
         host.write(&path, secret.expose_secret().as_bytes(), Access::root(mode))?;
     }
-    let key = secrets.encryption_key.as_ref().ok_or_else(|| lacks("encryption_key"))?;
+    let key = secrets.sa_key.as_ref().ok_or_else(|| lacks("sa.key"))?;
     let encryption = control_plane::encryption(key.expose_secret());
     host.folder(control_plane::FOLDER, Access::root(0o700))?;
     host.write(control_plane::ENCRYPTION, encryption.as_bytes(), Access::root(0o600))?;
