@@ -39,10 +39,10 @@ pub trait Destination: Send {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Gives up a run of whole sectors that nobody reads again: zeros, or at least a discard.
+    /// Discards a run of whole sectors that nobody reads again.
     ///
     /// # Errors
-    /// The device can do neither.
+    /// The device cannot.
     fn forget_at(&mut self, _offset: u64, _len: u64) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

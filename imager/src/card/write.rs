@@ -44,7 +44,7 @@ impl Default for Options {
 pub struct Written {
     /// Size of the image, all of which is on the card.
     pub bytes: u64,
-    /// Bytes behind the image that still hold what the card held before, as the device can neither zero nor discard.
+    /// Bytes behind the image that still hold what the card held before, as the device cannot discard.
     pub left_bytes: u64,
     /// Whether what was written was read back and compared.
     pub verified: bool,
@@ -70,7 +70,7 @@ pub struct Written {
 /// so is looked at once more at the end, at one place of every 4 MiB, since a card that has less capacity than it says
 /// overwrites what it already has. Such a card is looked for before the long write, too.
 ///
-/// What a block device holds behind the image is zeroed or discarded by the device, where it can.
+/// What a block device holds behind the image is discarded, where the device can.
 ///
 /// A card that fails does so alone. `cancelled` is looked at between chunks and not any more when a card is being
 /// made bootable.
