@@ -264,7 +264,7 @@ fn runtime(config: &Config, found: &mut Findings) {
             "could not connect to the container runtime: failed to create new CRI runtime service"
         };
         found.fail("CRI", format!("{head}: {error:#}"));
-        if version::own_minor() >= 36 {
+        if version::own_minor() >= 35 {
             // the check beside it connects anew
             found.fail("ContainerRuntimeVersion", format!("{head}: {error:#}"));
         }
@@ -272,7 +272,10 @@ fn runtime(config: &Config, found: &mut Findings) {
     }
     match runtime.tells_its_config() {
         Ok(true) => {}
-        Ok(false) if version::own_minor() >= 36 => found.warn("ContainerRuntimeVersion", "You must update your container runtime to a version that supports the CRI method RuntimeConfig. Falling back to using cgroupDriver from kubelet config will be removed in 1.37. For more information, see https://git.k8s.io/enhancements/keps/sig-node/4033-group-driver-detection-over-cri"),
+        Ok(false) if version::own_minor() >= 35 => found.warn(
+            "ContainerRuntimeVersion",
+            format!("You must update your container runtime to a version that supports the CRI method RuntimeConfig. Falling back to using cgroupDriver from kubelet config will be removed in 1.{}. For more information, see https://git.k8s.io/enhancements/keps/sig-node/4033-group-driver-detection-over-cri", version::own_minor() + 1),
+        ),
         Ok(false) => {}
         Err(error) => found.fail("ContainerRuntimeVersion", format!("could not check if the runtime config is available: {error:#}")),
     }

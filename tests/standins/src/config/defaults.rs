@@ -157,7 +157,7 @@ fn address(config: &mut Config, join: Option<&Value>) -> Result<()> {
 /// A version that is one, and that this kubeadm can make.
 fn version_of(config: &mut Config) -> Result<()> {
     let wanted = text(&config.cluster, "/kubernetesVersion").to_owned();
-    let Some((major, minor, _)) = version::parts(&wanted) else {
+    let Some((major, minor, patch)) = version::parts(&wanted) else {
         let words = ["stable", "latest", "ci"];
         if words.iter().any(|word| wanted.starts_with(word)) {
             bail!(
@@ -169,7 +169,9 @@ fn version_of(config: &mut Config) -> Result<()> {
         );
     };
     let oldest = version::own_minor() - 1;
-    if (major, minor) < (1, oldest) {
+    // What comes before a release is older than it (semver.org, 11).
+    let before_release = patch == 0 && wanted.contains('-');
+    if (major, minor) < (1, oldest) || (major, minor) == (1, oldest) && before_release {
         bail!(
             "this version of kubeadm only supports deploying clusters with the control plane version >= 1.{oldest}.0. Current version: {wanted}"
         );

@@ -88,10 +88,12 @@ fn cluster(cluster: &Value, complaints: &mut Complaints) {
         complaints.add("encryptionAlgorithm", algorithm, &why);
     }
     absolute(cluster, "certificatesDir", "path is not absolute", complaints);
+    let own = crate::version::own_minor();
+    let until = |last, gate| if own <= last { gate } else { "" };
     let gates = [
-        if crate::version::own_minor() < 36 { "ControlPlaneKubeletLocalMode" } else { "" },
-        "NodeLocalCRISocket",
-        "PublicKeysECDSA",
+        until(35, "ControlPlaneKubeletLocalMode"),
+        until(36, "NodeLocalCRISocket"),
+        until(36, "PublicKeysECDSA"),
         "RootlessControlPlane",
         "WaitForAllControlPlaneComponents",
     ];
@@ -210,7 +212,7 @@ fn registration(owner: &Value, complaints: &mut Complaints) {
     let ignored = list(owner, "/nodeRegistration/ignorePreflightErrors");
     let is_all =
         ignored.iter().filter_map(Value::as_str).any(|name| name.eq_ignore_ascii_case("all"));
-    if is_all && ignored.len() > 1 && crate::version::own_minor() < 36 {
+    if is_all && ignored.len() > 1 && crate::version::own_minor() < 35 {
         complaints.add(
             "ignore-preflight-errors",
             "all",
