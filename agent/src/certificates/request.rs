@@ -95,12 +95,17 @@ pub enum Verdict {
     Settled,
 }
 
-/// Looks at one CertificateSigningRequest, as JSON (`certificates.k8s.io/v1`).
-pub fn judge(csr: &Value, nodes: &[NodeObject], guarded: &Guarded) -> Verdict {
+/// Whether it is a request for this signer that nobody has decided about.
+pub fn is_open(csr: &Value) -> bool {
     let decided = csr.pointer("/status/conditions").and_then(Value::as_array);
     let has_certificate = csr.pointer("/status/certificate").is_some();
     let is_ours = csr.pointer("/spec/signerName").is_some_and(|signer| signer == SIGNER);
-    if !is_ours || has_certificate || decided.is_some_and(|conditions| !conditions.is_empty()) {
+    is_ours && !has_certificate && decided.is_none_or(Vec::is_empty)
+}
+
+/// Looks at one CertificateSigningRequest, as JSON (`certificates.k8s.io/v1`).
+pub fn judge(csr: &Value, nodes: &[NodeObject], guarded: &Guarded) -> Verdict {
+    if !is_open(csr) {
         return Verdict::Settled;
     }
     match approvable(csr, nodes, guarded) {

@@ -3,7 +3,7 @@
 use pikube_config::{FirstbootPlan, names};
 
 use super::Ending;
-use crate::host::{Host, Look as _, Real};
+use crate::host::{Host, Real};
 use crate::plan::{Context, Facts};
 use crate::step::Stop;
 
@@ -12,17 +12,11 @@ pub type Act = fn(&Context, &dyn Host) -> Result<Vec<String>, Stop>;
 
 /// The command, on the running system only.
 pub fn act(host: &Real, act: Act) -> Ending {
-    if !host.live() || !rustix::process::geteuid().is_root() {
-        return Ending::failed(
-            "looking after certificates as an ordinary user",
-            "run it as root: `sudo` before it",
-        );
+    if let Err(ending) = Ending::unless_root(host, "looking after certificates") {
+        return ending;
     }
-    match act_on(host, act) {
-        Ok(lines) => Ending::said(lines.iter().map(|line| format!("{line}\n")).collect()),
-        Err(Stop::Person { what, help }) => Ending::failed(&what, &help),
-        Err(Stop::Again(what)) => Ending::failed(&what, "run it again"),
-    }
+    let told = act_on(host, act);
+    Ending::of(told.map(|lines| lines.iter().map(|line| format!("{line}\n")).collect()))
 }
 
 /// The act itself, on any host.

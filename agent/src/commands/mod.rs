@@ -13,6 +13,7 @@ use pikube_config::{FirstbootPlan, Problems};
 
 use crate::cli::{Cli, Command};
 use crate::host::{Look as _, Real};
+use crate::step::Stop;
 use crate::steps::cluster;
 
 /// How a command ends.
@@ -34,6 +35,24 @@ impl Ending {
     fn failed(what: &str, help: &str) -> Self {
         let stderr = format!("error: {what}\nhelp: {help}\n");
         Self { stderr, code: 1, ..Self::default() }
+    }
+
+    /// Of an act that a person has started.
+    fn of(result: Result<String, Stop>) -> Self {
+        match result {
+            Ok(stdout) => Self::said(stdout),
+            Err(Stop::Person { what, help }) => Self::failed(&what, &help),
+            Err(Stop::Again(what)) => Self::failed(&what, "run it again"),
+        }
+    }
+
+    /// Refuses what only root may do, and only on the running system.
+    fn unless_root(host: &Real, doing: &str) -> Result<(), Self> {
+        if host.live() && rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let what = format!("{doing} as an ordinary user");
+        Err(Self::failed(&what, "run it as root: `sudo` before it"))
     }
 }
 

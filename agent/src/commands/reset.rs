@@ -4,15 +4,15 @@ use pikube_config::{FirstbootPlan, Kubernetes, names};
 
 use super::Ending;
 use super::run::LOCK;
-use crate::host::{Host, Look as _, Real};
+use crate::host::{Host, Real};
 use crate::render::kubeadm;
 use crate::step::Stop;
 use crate::steps::cluster;
 
 /// The command, on the running system and with its reader's consent only.
 pub fn reset(host: &Real, yes: bool) -> Ending {
-    if !host.live() || !rustix::process::geteuid().is_root() {
-        return Ending::failed("resetting as an ordinary user", "run it as root: `sudo` before it");
+    if let Err(ending) = Ending::unless_root(host, "resetting") {
+        return ending;
     }
     if !yes {
         let mut ending = Ending::failed(
@@ -22,11 +22,7 @@ pub fn reset(host: &Real, yes: bool) -> Ending {
         ending.code = 3;
         return ending;
     }
-    match reset_on(host) {
-        Ok(message) => Ending::said(message),
-        Err(Stop::Person { what, help }) => Ending::failed(&what, &help),
-        Err(Stop::Again(what)) => Ending::failed(&what, "run it again"),
-    }
+    Ending::of(reset_on(host))
 }
 
 /// The act itself, on any host.

@@ -35,8 +35,27 @@ impl From<Error> for Failure {
 }
 
 /// Downloads `url` to the file `to`, whose folder must exist. With a checksum (SHA-256, hexadecimal) what differs is
-/// refused; where apt's helper is not there, that is left to the caller.
+/// refused, and removed.
 pub fn fetch(
+    host: &dyn Host,
+    plan: &FirstbootPlan,
+    url: &str,
+    to: &str,
+    sha256: Option<&str>,
+) -> Result<(), Failure> {
+    bring(host, plan, url, to, sha256)?;
+    match sha256 {
+        Some(sum) if !has_sum(host, to, sum)? => {
+            host.remove(to)?;
+            let what = format!("downloading `{url}`: what came has not the SHA-256 sum {sum}");
+            Err(Failure::Passing(what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As [`fetch`]; only apt's helper looks at the checksum by itself.
+fn bring(
     host: &dyn Host,
     plan: &FirstbootPlan,
     url: &str,

@@ -69,6 +69,19 @@ impl Member<'_> {
         &self.plan.node.hostname
     }
 
+    /// The rest of `apiServer`, and the other programs of a control plane; `settings` writes their arguments as a version
+    /// wants them.
+    fn programs(&self, settings: fn(&[(&str, String)]) -> String) -> String {
+        format!(
+            "{}{}{}controllerManager:\n{}scheduler:\n{}",
+            self.cert_sans(),
+            settings(&control_plane::api_server(self.kubernetes)),
+            control_plane::VOLUMES,
+            settings(&control_plane::controller_manager()),
+            settings(&control_plane::scheduler()),
+        )
+    }
+
     /// `host:port` of the API server.
     fn endpoint(&self) -> &str {
         self.cluster.endpoint.as_deref().unwrap_or_default()

@@ -4,7 +4,7 @@ use pikube_config::Swap;
 use zeroize::Zeroizing;
 
 use super::super::runtime::Cri;
-use super::{Member, control_plane};
+use super::Member;
 
 /// Its kubelet takes no patches yet, and no rule for swap: it only starts with it.
 fn registration(member: &Member<'_>) -> String {
@@ -39,18 +39,12 @@ apiVersion: kubeadm.k8s.io/v1beta3
 kind: ClusterConfiguration
 {identity}{networking}apiServer:
   timeoutForControlPlane: 15m0s
-{cert_sans}{api_server}controllerManager:
-{controller_manager}scheduler:
-{scheduler}",
-        api_server =
-            settings(&control_plane::api_server(member.kubernetes)) + control_plane::VOLUMES,
-        controller_manager = settings(&control_plane::controller_manager()),
-        scheduler = settings(&control_plane::scheduler()),
+{programs}",
         beginnings = member.beginnings(),
         registration = registration(member),
         identity = member.identity(),
         networking = member.networking(),
-        cert_sans = member.cert_sans(),
+        programs = member.programs(settings),
     ))
 }
 

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::super::runtime::Cri;
-use super::{Member, control_plane};
+use super::Member;
 
 /// A Pi 3 takes long for what kubeadm gives four minutes. The first call of the API server comes before the wait for it
 /// (`phases/init/waitcontrolplane.go`: the administrator's binding), so that it needs as long as that.
@@ -50,19 +50,13 @@ kind: ClusterConfiguration
 {identity}encryptionAlgorithm: ECDSA-P256
 certificateValidityPeriod: {VALIDITY}
 {networking}apiServer:
-{cert_sans}{api_server}controllerManager:
-{controller_manager}scheduler:
-{scheduler}",
-        api_server =
-            settings(&control_plane::api_server(member.kubernetes)) + control_plane::VOLUMES,
-        controller_manager = settings(&control_plane::controller_manager()),
-        scheduler = settings(&control_plane::scheduler()),
+{programs}",
         beginnings = member.beginnings(),
         registration = registration(member),
         patches = member.patches(),
         identity = member.identity(),
         networking = member.networking(),
-        cert_sans = member.cert_sans(),
+        programs = member.programs(settings),
     ))
 }
 

@@ -180,12 +180,6 @@ impl Shop<'_> {
         if !download::has_sum(self.host, &to, &sum)? {
             download::fetch(self.host, &self.context.plan, url, &to, Some(&sum))
                 .map_err(|failure| self.stop(failure, HELP))?;
-            if !download::has_sum(self.host, &to, &sum)? {
-                self.host.remove(&to)?;
-                return Err(Stop::Again(format!(
-                    "downloading `{url}`: what came is not what its checksum says"
-                )));
-            }
         }
         Ok((to, sum))
     }

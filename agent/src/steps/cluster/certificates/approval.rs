@@ -27,11 +27,8 @@ pub fn approve(context: &Context, host: &dyn Host) -> Result<Vec<String>, Stop> 
     let path = format!("{REQUESTS}?fieldSelector=spec.signerName%3D{signer}");
     let requests = get(host, &path)?;
     let items = requests.get("items").and_then(Value::as_array).map(Vec::as_slice);
-    let open: Vec<&Value> = items
-        .unwrap_or_default()
-        .iter()
-        .filter(|csr| request::judge(csr, &[], &Guarded::default()) != Verdict::Settled)
-        .collect();
+    let open: Vec<&Value> =
+        items.unwrap_or_default().iter().filter(|csr| request::is_open(csr)).collect();
     let told_before = host.text(TOLD)?.unwrap_or_default();
     if open.is_empty() {
         host.remove(TOLD)?;
