@@ -211,6 +211,20 @@ impl Secrets {
         .collect()
     }
 
+    /// The cluster's identity: what only cards of control planes have.
+    pub fn identity_mut(&mut self) -> [&mut Option<SecretString>; 8] {
+        [
+            &mut self.ca_certificate,
+            &mut self.ca_key,
+            &mut self.sa_public_key,
+            &mut self.sa_key,
+            &mut self.front_proxy_ca_certificate,
+            &mut self.front_proxy_ca_key,
+            &mut self.etcd_ca_certificate,
+            &mut self.etcd_ca_key,
+        ]
+    }
+
     /// The password of a Wi-Fi network.
     pub fn wifi_password(&self, ssid: &str) -> Option<&SecretString> {
         self.wifi_passwords.iter().find(|network| network.ssid == ssid).map(|found| &found.password)

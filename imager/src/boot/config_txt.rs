@@ -54,19 +54,63 @@ pub fn check_line(line: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Lines of ours in the file, between two comments.
+pub(super) struct Block {
+    pub(super) begin: &'static str,
+    pub(super) end: &'static str,
+}
+
+/// What a person asks for.
+const ASKED: Block = Block { begin: BEGIN, end: END };
+
+impl Block {
+    /// What is before the block and what is behind it.
+    ///
+    /// # Errors
+    /// [`ConfigError::OpenBlock`].
+    pub(super) fn around<'a>(
+        &self,
+        original: &'a [u8],
+    ) -> Result<(&'a [u8], &'a [u8]), ConfigError> {
+        let mut start = None;
+        let mut at = 0;
+        for line in original.split_inclusive(|byte| *byte == b'\n') {
+            let next = at + line.len();
+            match (line.trim_ascii(), start) {
+                (text, None) if text == self.begin.as_bytes() => start = Some(at),
+                (text, Some(start)) if text == self.end.as_bytes() => {
+                    return Ok((&original[..start], &original[next..]));
+                }
+                _ => {}
+            }
+            at = next;
+        }
+        if start.is_some() {
+            Err(ConfigError::OpenBlock)
+        } else {
+            Ok((original, &original[original.len()..]))
+        }
+    }
+
+    /// Puts the block with these lines, each with its end, behind what is there.
+    pub(super) fn push(&self, config: &mut Vec<u8>, lines: &str) {
+        if !config.is_empty() && !config.ends_with(b"\n") {
+            config.push(b'\n');
+        }
+        let block = format!("{}\n{lines}{}\n", self.begin, self.end);
+        config.extend_from_slice(block.as_bytes());
+    }
+}
+
 /// The file with exactly these lines in our block; without lines, without the block.
 ///
 /// # Errors
 /// [`ConfigError`].
 pub fn edit(original: &[u8], lines: &[String]) -> Result<Vec<u8>, ConfigError> {
-    let (before, after) = without_block(original)?;
+    let (before, after) = ASKED.around(original)?;
     let mut edited = before.to_vec();
     if !lines.is_empty() {
-        if !edited.is_empty() && !edited.ends_with(b"\n") {
-            edited.push(b'\n');
-        }
-        let block = format!("{BEGIN}\n[all]\n{}\n{END}\n", lines.join("\n"));
-        edited.extend_from_slice(block.as_bytes());
+        ASKED.push(&mut edited, &format!("[all]\n{}\n", lines.join("\n")));
     }
     edited.extend_from_slice(after);
     Ok(edited)
@@ -77,32 +121,10 @@ pub fn edit(original: &[u8], lines: &[String]) -> Result<Vec<u8>, ConfigError> {
 /// # Errors
 /// [`ConfigError`].
 pub fn block(config: &[u8]) -> Result<Vec<String>, ConfigError> {
-    let (before, after) = without_block(config)?;
+    let (before, after) = ASKED.around(config)?;
     let block = String::from_utf8_lossy(&config[before.len()..config.len() - after.len()]);
     let ours = |line: &&str| ![BEGIN, END, "[all]", ""].contains(line);
     Ok(block.lines().map(str::trim).filter(ours).map(str::to_owned).collect())
-}
-
-/// What is before our block and what is behind it.
-fn without_block(original: &[u8]) -> Result<(&[u8], &[u8]), ConfigError> {
-    let mut start = None;
-    let mut at = 0;
-    for line in original.split_inclusive(|byte| *byte == b'\n') {
-        let next = at + line.len();
-        match (line.trim_ascii(), start) {
-            (text, None) if text == BEGIN.as_bytes() => start = Some(at),
-            (text, Some(start)) if text == END.as_bytes() => {
-                return Ok((&original[..start], &original[next..]));
-            }
-            _ => {}
-        }
-        at = next;
-    }
-    if start.is_some() {
-        Err(ConfigError::OpenBlock)
-    } else {
-        Ok((original, &original[original.len()..]))
-    }
 }
 
 #[cfg(test)]

@@ -97,6 +97,22 @@ impl Os {
         }
     }
 
+    /// One of the family, 64 bit, as its image is.
+    #[cfg(test)]
+    pub(crate) fn example(family: Family, release: Release) -> Self {
+        Self {
+            family,
+            release,
+            version: None,
+            mount: "/boot/firmware",
+            bits: Bits::SixtyFour,
+            cmdlines: vec!["cmdline.txt".into()],
+            hook: Hook::SystemdRun,
+            cloud_init: false,
+            booted: false,
+        }
+    }
+
     /// Whether its image brings the packages `locales` and `console-setup`. Debian's own and HypriotOS do not: a
     /// locale or a keyboard that nobody asked for must not stop the agent there.
     pub fn has_locales(&self) -> bool {

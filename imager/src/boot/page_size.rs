@@ -5,7 +5,7 @@
 
 use pikube_config::FirstbootPlan;
 
-use super::config_txt::ConfigError;
+use super::config_txt::{Block, ConfigError};
 use super::edits::Found;
 use super::os::{Family, Os};
 
@@ -14,8 +14,7 @@ pub const SMALL: &str = "kernel8.img";
 /// The one with pages of 16 KiB, for a Pi 5 only.
 pub const LARGE: &str = "kernel_2712.img";
 
-const BEGIN: &str = "# pikube pages begin";
-const END: &str = "# pikube pages end";
+const BLOCK: Block = Block { begin: "# pikube pages begin", end: "# pikube pages end" };
 /// The filter `[pi5]` holds for all boards with its chip. `auto_initramfs=1` finds the initramfs that goes with the kernel.
 const LINES: &str = "[pi5]\nkernel=kernel8.img\n[all]\n";
 
@@ -30,7 +29,15 @@ pub fn edit(
     found: &Found,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<u8>, ConfigError> {
-    let (mut edited, had_block) = without_block(config)?;
+    let mut edited = config.to_vec();
+    loop {
+        let (before, after) = BLOCK.around(&edited)?;
+        if after.is_empty() && before.len() == edited.len() {
+            break;
+        }
+        edited = [before, after].concat();
+    }
+    let had_block = edited.len() < config.len();
     let runs_containers =
         plan.kubernetes.as_ref().is_some_and(|kubernetes| !kubernetes.keep_16k_pages);
     if os.family != Family::RaspberryPiOs || !found.both_page_sizes || !runs_containers {
@@ -42,10 +49,7 @@ pub fn edit(
         ));
         return Ok(edited);
     }
-    if !edited.is_empty() && !edited.ends_with(b"\n") {
-        edited.push(b'\n');
-    }
-    edited.extend_from_slice(format!("{BEGIN}\n{LINES}{END}\n").as_bytes());
+    BLOCK.push(&mut edited, LINES);
     if !had_block {
         warnings.push(
             "a Pi 5 starts the kernel with pages of 4 KiB, for many container images do not run on its own one with 16 KiB; \
@@ -61,43 +65,17 @@ fn names_kernel(config: &[u8]) -> bool {
     config.split(|byte| *byte == b'\n').any(|line| line.trim_ascii().starts_with(b"kernel="))
 }
 
-/// The file without our block, and whether it had one.
-fn without_block(config: &[u8]) -> Result<(Vec<u8>, bool), ConfigError> {
-    let (mut rest, mut inside, mut found) = (Vec::new(), false, false);
-    for line in config.split_inclusive(|byte| *byte == b'\n') {
-        let text = line.trim_ascii();
-        if text == BEGIN.as_bytes() {
-            (inside, found) = (true, true);
-        } else if inside {
-            inside = text != END.as_bytes();
-        } else {
-            rest.extend_from_slice(line);
-        }
-    }
-    if inside { Err(ConfigError::OpenBlock) } else { Ok((rest, found)) }
-}
-
 #[cfg(test)]
 mod tests {
     use pikube_config::Kubernetes;
 
     use super::*;
-    use crate::boot::os::{Bits, Hook, Release};
+    use crate::boot::os::Release;
 
     const PLAN: &str = "schema = 1\n[node]\nhostname = \"a\"\nrole = \"worker\"\n";
 
     fn os(family: Family) -> Os {
-        Os {
-            family,
-            release: Release::Trixie,
-            version: None,
-            mount: "/boot/firmware",
-            bits: Bits::SixtyFour,
-            cmdlines: vec!["cmdline.txt".into()],
-            hook: Hook::SystemdRun,
-            cloud_init: false,
-            booted: false,
-        }
+        Os::example(family, Release::Trixie)
     }
 
     fn edited(config: &str, family: Family, keep: Option<bool>, both: bool) -> (String, usize) {

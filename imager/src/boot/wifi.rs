@@ -61,7 +61,7 @@ fn key(network: &WifiNetwork, secrets: &Secrets) -> Option<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::os::{Bits, Hook};
+    use crate::boot::os::Bits;
 
     const PLAN: &str = r#"
 schema = 1
@@ -92,15 +92,9 @@ password = "swordfish"
 
     fn of(release: Release, plan: &str, secrets: &str) -> Option<String> {
         let os = Os {
-            family: Family::RaspberryPiOs,
-            release,
-            version: None,
             mount: "/boot",
             bits: Bits::ThirtyTwo,
-            cmdlines: vec!["cmdline.txt".into()],
-            hook: Hook::SystemdRun,
-            cloud_init: false,
-            booted: false,
+            ..Os::example(Family::RaspberryPiOs, release)
         };
         let plan = FirstbootPlan::from_toml(plan).unwrap();
         file(&os, &plan, &Secrets::from_toml(secrets).unwrap()).map(|text| text.to_string())

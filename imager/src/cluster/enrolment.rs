@@ -261,18 +261,8 @@ impl Enrolment {
     /// Takes back what [`Enrolment::admit`] gave, for a card that cannot be of a cluster.
     pub fn release(node: &mut NodeFiles) {
         node.plan.cluster = None;
-        let secrets = &mut node.secrets;
-        for secret in [
-            &mut secrets.token,
-            &mut secrets.ca_certificate,
-            &mut secrets.ca_key,
-            &mut secrets.sa_public_key,
-            &mut secrets.sa_key,
-            &mut secrets.front_proxy_ca_certificate,
-            &mut secrets.front_proxy_ca_key,
-            &mut secrets.etcd_ca_certificate,
-            &mut secrets.etcd_ca_key,
-        ] {
+        node.secrets.token = None;
+        for secret in node.secrets.identity_mut() {
             *secret = None;
         }
     }

@@ -140,11 +140,7 @@ impl Folder {
             }
             (found, _) => found.is_some(),
         };
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| is_left(&entry.file_name().to_string_lossy())) {
-            // It is in nobody's way: the next sweep may take it.
-            let _ = wipe(&entry.path());
-        }
+        sweep(&self.path, is_left);
     }
 
     /// Removes something in it, as [`Folder::sweep`] does.
@@ -234,7 +230,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, owner: &Person) -> R
     let prefix = format!("{UNFINISHED}{}~", path.file_name().unwrap_or_default().to_string_lossy());
     let _acting = acting(owner, path)?;
     let write = || -> io::Result<()> {
-        sweep_files(folder, &prefix)?;
+        sweep(folder, |name| name.starts_with(&prefix));
         // Made with mode 0600. The lock says that somebody is at work on it.
         let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
         file.as_file().try_lock()?;
@@ -248,19 +244,19 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, owner: &Person) -> R
     sync(folder)
 }
 
-/// Removes the files with such names that nobody works on any more.
-fn sweep_files(folder: &Path, prefix: &str) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(prefix) {
-            let mut options = OpenOptions::new();
-            options.write(true).custom_flags(nix::libc::O_NOFOLLOW);
-            if options.open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
-                wipe(&entry.path())?;
-            }
+/// Removes what has such a name, but for files that somebody still works on ([`replace`]).
+fn sweep(folder: &Path, is_left: impl Fn(&str) -> bool) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_left(&entry.file_name().to_string_lossy())) {
+        let path = entry.path();
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK);
+        let is_held = options.open(&path).is_ok_and(|file| file.try_lock().is_err());
+        if !is_held {
+            // It is in nobody's way: the next sweep may take it.
+            let _ = wipe(&path);
         }
     }
-    Ok(())
 }
 
 /// Removes a file, or a folder with all that is in it. Files are overwritten with zeros before: what was deleted can be

@@ -16,6 +16,7 @@ use zeroize::Zeroize as _;
 const CA_YEARS: i32 = 10;
 /// Days that a person's certificate lasts (kubeadm, `CertificateValidityPeriod`).
 const ADMIN_DAYS: i32 = 365;
+
 /// A key with what shows it to others: a certificate, or the public key.
 #[derive(Clone)]
 pub(super) struct Pair {

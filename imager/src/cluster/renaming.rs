@@ -64,25 +64,15 @@ impl Renaming {
 
     /// Puts back what a card should have of its cluster's secrets and has not, where its node has not started yet, so
     /// cannot have taken them: they were lost, in a change that was interrupted perhaps. What a person should know about it.
-    pub fn put_back(&self, before: &NodeFiles, after: &mut NodeFiles) -> Option<String> {
-        let secrets = &before.secrets;
-        let serves = before.plan.node.role != Role::Worker;
-        let keys = [
-            &secrets.ca_certificate,
-            &secrets.ca_key,
-            &secrets.sa_public_key,
-            &secrets.sa_key,
-            &secrets.front_proxy_ca_certificate,
-            &secrets.front_proxy_ca_key,
-            &secrets.etcd_ca_certificate,
-            &secrets.etcd_ca_key,
-        ];
-        let lacks = secrets.token.is_none() || serves && keys.iter().any(|key| key.is_none());
-        if !lacks {
+    pub fn put_back(&self, card: &mut NodeFiles) -> Option<String> {
+        let serves = card.plan.node.role != Role::Worker;
+        let lost = card.secrets.token.is_none()
+            || serves && card.secrets.identity_mut().iter().any(|secret| secret.is_none());
+        if !lost {
             return None;
         }
-        self.cluster.entrust(after);
-        if let Some(of) = &mut after.plan.cluster {
+        self.cluster.entrust(card);
+        if let Some(of) = &mut card.plan.cluster {
             of.token_expires = Some(self.cluster.token.expires);
         }
         Some(format!(

@@ -205,7 +205,7 @@ fn known(
         return Ok(Membership::None);
     };
     if !survey.launched
-        && let Some(note) = renaming.put_back(before, after)
+        && let Some(note) = renaming.put_back(after)
     {
         console.warn(&note);
         after.plan.flashed_at = Some(moment::flashing());

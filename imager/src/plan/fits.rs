@@ -94,20 +94,9 @@ mod tests {
 
     use super::super::{Laptop, Settings, WifiSettings, nodes};
     use super::*;
-    use crate::boot::{Bits, Hook};
 
     fn os(family: Family, release: Release) -> Os {
-        Os {
-            family,
-            release,
-            version: None,
-            mount: "/boot/firmware",
-            bits: Bits::SixtyFour,
-            cmdlines: vec!["cmdline.txt".into()],
-            hook: Hook::SystemdRun,
-            cloud_init: false,
-            booted: false,
-        }
+        Os::example(family, release)
     }
 
     fn node(change: impl FnOnce(&mut Settings)) -> NodeFiles {

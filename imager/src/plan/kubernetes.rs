@@ -193,7 +193,7 @@ pub(super) fn clashes(plan: &FirstbootPlan) -> Result<(), PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::{Family, Hook};
+    use crate::boot::Family;
 
     fn plan(asked: &KubernetesSettings, bits: Bits) -> Result<Option<Kubernetes>, PlanError> {
         let releases = Releases::from_environment(|_| None).unwrap();
@@ -201,17 +201,7 @@ mod tests {
     }
 
     fn os(bits: Bits, release: Release) -> Os {
-        Os {
-            family: Family::Debian,
-            release,
-            version: None,
-            mount: "/boot/firmware",
-            bits,
-            cmdlines: vec!["cmdline.txt".into()],
-            hook: Hook::SystemdRun,
-            cloud_init: false,
-            booted: false,
-        }
+        Os { bits, ..Os::example(Family::Debian, release) }
     }
 
     #[test]
